@@ -1,0 +1,1 @@
+"""The appointment service: who meets whom and when; nobody is double-booked."""

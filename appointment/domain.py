@@ -1,0 +1,52 @@
+"""The rules of booking: when an appointment starts and ends, and which time it occupies."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from schemas.errors import InThePast, InvalidInput
+
+BOOKED = "booked"
+CANCELLED = "cancelled"
+
+BUCKET = timedelta(minutes=5)
+DEFAULT_MINUTES = 30
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def start_instant(date: datetime, *, timezone: str) -> datetime:
+    """``date`` in UTC; without an offset it is local time in ``timezone``.
+
+    A local time that occurs twice, on the night the clocks go back, means the first one.
+
+    :raises InvalidInput: for a local time that a clock change skips.
+    """
+    if date.tzinfo is not None:
+        return date.astimezone(UTC)
+    zone = ZoneInfo(timezone)
+    instant = date.replace(tzinfo=zone).astimezone(UTC)
+    # A skipped time comes back from UTC as another one; PEP 495 tells no other way to find it.
+    if instant.astimezone(zone).replace(tzinfo=None) != date:
+        raise InvalidInput({"date": f"The clocks in {timezone} skip this time."})
+    return instant
+
+
+def period(start: datetime, *, minutes: int | None) -> tuple[datetime, datetime]:
+    """The half-open period ``[start, end)``.
+
+    :raises InvalidInput: when it would end after the last year there is.
+    """
+    try:
+        return start, start + timedelta(minutes=minutes or DEFAULT_MINUTES)
+    except OverflowError as late:
+        raise InvalidInput({"date": "Is too far in the future."}) from late
+
+
+def check_in_future(start: datetime, *, now: datetime) -> None:
+    """:raises InThePast: unless ``start`` is after ``now``."""
+    if start <= now:
+        raise InThePast(start.isoformat())
+
+
+def buckets(start: datetime, end: datetime) -> range:
+    """Numbers of the 5-minute buckets since 1970 that ``[start, end)`` touches."""
+    return range((start - _EPOCH) // BUCKET, -((_EPOCH - end) // BUCKET))

@@ -1,0 +1,70 @@
+"""The appointments, the time they claim, their events, and the kept answers."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import mysql
+
+revision = "0001"
+down_revision = None
+
+RECORD_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+INSTANT = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql")
+MYSQL = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+
+
+def upgrade() -> None:
+    op.create_table(
+        "appointment",
+        sa.Column("id", RECORD_ID, primary_key=True),
+        sa.Column("patient_id", RECORD_ID, nullable=False),
+        sa.Column("doctor_id", RECORD_ID, nullable=False),
+        sa.Column("starts_at", INSTANT, nullable=False),
+        sa.Column("ends_at", INSTANT, nullable=False),
+        sa.Column("duration_minutes", sa.Integer(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("status", sa.String(16), nullable=False),
+        sa.Column("cancel_reason", sa.String(500)),
+        sa.Column("uncovered", sa.Boolean(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("sequence", RECORD_ID, nullable=False),
+        sa.Column("created_at", INSTANT, nullable=False),
+        sa.Column("updated_at", INSTANT, nullable=False),
+        **MYSQL,
+    )
+    op.create_index("ix_appointment_doctor", "appointment", ["doctor_id", "starts_at"])
+    op.create_index("ix_appointment_patient", "appointment", ["patient_id", "starts_at"])
+    op.create_table(
+        "claim",
+        sa.Column("kind", sa.CHAR(1), primary_key=True),
+        sa.Column("resource_id", RECORD_ID, primary_key=True, autoincrement=False),
+        sa.Column("bucket", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("appointment_id", RECORD_ID, nullable=False),
+        **MYSQL,
+    )
+    op.create_index("ix_claim_appointment_id", "claim", ["appointment_id"])
+    op.create_table(
+        "outbox",
+        sa.Column("position", RECORD_ID, primary_key=True),
+        sa.Column("id", sa.CHAR(36), nullable=False, unique=True),
+        sa.Column("name", sa.String(64), nullable=False),
+        sa.Column("subject", sa.String(64), nullable=False),
+        sa.Column("sequence", RECORD_ID, nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("published_at", INSTANT),
+        **MYSQL,
+    )
+    op.create_index("ix_outbox_unpublished", "outbox", ["published_at", "position"])
+    op.create_table(
+        "answer",
+        sa.Column("key", sa.CHAR(64), primary_key=True),
+        sa.Column("fingerprint", sa.CHAR(64), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("answered_at", INSTANT, nullable=False),
+        **MYSQL,
+    )
+    op.create_index("ix_answer_answered_at", "answer", ["answered_at"])
+
+
+def downgrade() -> None:
+    for table in ("answer", "outbox", "claim", "appointment"):
+        op.drop_table(table)

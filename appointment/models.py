@@ -1,0 +1,65 @@
+"""Tables of the appointment service."""
+
+from datetime import datetime
+
+from sqlalchemy import CHAR, Index, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from config.database import MYSQL_TABLE, RecordId, UtcDateTime
+from config.idempotency import AnswerColumns
+from config.messaging.outbox import OutboxColumns, outbox_index
+
+
+class AppointmentBase(DeclarativeBase):
+    pass
+
+
+class Appointment(AppointmentBase):
+    """``version`` counts changes of the record, ``sequence`` the events told about it."""
+
+    __tablename__ = "appointment"
+    __table_args__ = (
+        Index("ix_appointment_doctor", "doctor_id", "starts_at"),
+        Index("ix_appointment_patient", "patient_id", "starts_at"),
+        MYSQL_TABLE,
+    )
+
+    id: Mapped[int] = mapped_column(RecordId, primary_key=True)
+    patient_id: Mapped[int] = mapped_column(RecordId)
+    doctor_id: Mapped[int] = mapped_column(RecordId)
+    starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ends_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    duration_minutes: Mapped[int]
+    description: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(16))
+    cancel_reason: Mapped[str | None] = mapped_column(String(500))
+    uncovered: Mapped[bool] = mapped_column(default=False)
+    version: Mapped[int]
+    sequence: Mapped[int] = mapped_column(RecordId)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Claim(AppointmentBase):
+    """One 5-minute bucket of a doctor (kind D) or patient (P): who holds the row has the time.
+
+    The primary key is what forbids double booking; checks before it only make better messages.
+    """
+
+    __tablename__ = "claim"
+    __table_args__ = (MYSQL_TABLE,)
+
+    kind: Mapped[str] = mapped_column(CHAR(1), primary_key=True)
+    resource_id: Mapped[int] = mapped_column(RecordId, primary_key=True, autoincrement=False)
+    bucket: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    appointment_id: Mapped[int] = mapped_column(RecordId, index=True)
+
+
+class Outbox(OutboxColumns, AppointmentBase):
+    __tablename__ = "outbox"
+    __table_args__ = (outbox_index("outbox"), MYSQL_TABLE)
+
+
+class Answer(AnswerColumns, AppointmentBase):
+    __tablename__ = "answer"
+    __table_args__ = (MYSQL_TABLE,)

@@ -1,0 +1,173 @@
+"""The database of a service: column types, engine, and transactions that are retried whole."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from nameko_sqlalchemy.database import DB_URIS_KEY, DatabaseWrapper
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Dialect,
+    Engine,
+    Integer,
+    TypeDecorator,
+    create_engine,
+    event,
+)
+from sqlalchemy.dialects.mysql import DATETIME
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.orm import Session
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+Result = TypeVar("Result")
+
+# Each table says so itself: what is equal is then the same on every server, whatever its default.
+MYSQL_TABLE = {
+    "mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"
+}
+LOCK_WAIT_SECONDS = 2
+LOCK_WAIT_TIMEOUT = 1205
+DEADLOCK = 1213
+CONNECTION_LOST = (2006, 2013, 1927)
+RETRIED = frozenset((LOCK_WAIT_TIMEOUT, DEADLOCK, *CONNECTION_LOST))
+
+# SQLite counts up only what it calls an integer.
+RecordId = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC instant to the microsecond; stored without an offset, as the databases do."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        kind = DATETIME(fsp=6) if dialect.name == "mysql" else DateTime()
+        return dialect.type_descriptor(kind)
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class Contended(Exception):
+    """The rows that stood in the way are gone again: worth another try of the whole transaction."""
+
+
+def connect(url: str, *, pool_size: int = 5) -> Engine:
+    """An engine for a service's database on MySQL, MariaDB or SQLite; connects when first used."""
+    # Parameters are personal data and would appear in the texts of errors.
+    options: dict[str, Any] = {"hide_parameters": True, "pool_pre_ping": True}
+    if make_url(url).get_backend_name() == "sqlite":
+        engine = create_engine(url, **options)
+        _set_up_sqlite(engine)
+        return engine
+    return create_engine(
+        url,
+        # Under REPEATABLE READ a plain read sees an old snapshot, and double booking gets through.
+        isolation_level="READ COMMITTED",
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=LOCK_WAIT_SECONDS,
+        pool_recycle=1800,
+        connect_args={
+            "charset": "utf8mb4",
+            "connect_timeout": 3,
+            # PyMySQL waits for ever unless told; a bit more than the longest lock wait.
+            "read_timeout": LOCK_WAIT_SECONDS + 3,
+            "write_timeout": LOCK_WAIT_SECONDS + 3,
+            "init_command": f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}, "
+            "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'",
+        },
+        **options,
+    )
+
+
+def _set_up_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, record: object) -> None:
+        # The driver's own transaction handling breaks savepoints; BEGIN is sent below instead.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Any) -> None:
+        # Taking the write lock first: one that begins by reading cannot always get it later.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+class Transactions:
+    """Runs work in a transaction of its own; again from the start when the database asks for it.
+
+    :param deadline: seconds since the epoch; no retry begins after it.
+    :param unavailable: makes the error to raise when the database does not answer.
+    """
+
+    def __init__(
+        self,
+        sessions: DatabaseWrapper,
+        *,
+        deadline: Callable[[], float],
+        unavailable: Callable[[str], Exception],
+    ) -> None:
+        self._sessions = sessions
+        self._deadline = deadline
+        self._unavailable = unavailable
+
+    def run(self, work: Callable[[Session], Result]) -> Result:
+        """The result of ``work``, committed.
+
+        ``work`` may run several times, so it must do nothing outside its session. What a lost
+        commit leaves open is settled by the idempotency key.
+        """
+        try:
+            return self._retrying()(self._run_once, work)
+        except (DBAPIError, TimeoutError, Contended) as failure:
+            if is_outage(failure):
+                raise self._unavailable("database") from failure
+            raise
+
+    def _run_once(self, work: Callable[[Session], Result]) -> Result:
+        with self._sessions.get_session(close_on_exit=True) as session:
+            return work(session)
+
+    def _retrying(self) -> Retrying:
+        return Retrying(
+            retry=retry_if_exception(is_transient),
+            wait=wait_random_exponential(multiplier=0.01, max=0.2),
+            stop=stop_after_delay(max(0.0, self._deadline() - time.time())),
+            reraise=True,
+        )
+
+
+def error_number(error: BaseException) -> int | None:
+    """MySQL's error number, or nothing for other failures."""
+    args = getattr(getattr(error, "orig", None), "args", ())
+    return args[0] if args and isinstance(args[0], int) else None
+
+
+def is_transient(error: BaseException) -> bool:
+    """Deadlocks, lock waits and cut connections: the same transaction may do well next time."""
+    if isinstance(error, Contended):
+        return True
+    locked_sqlite = isinstance(error, OperationalError) and "is locked" in str(error.orig)
+    return isinstance(error, DBAPIError) and (error_number(error) in RETRIED or locked_sqlite)
+
+
+def is_outage(error: BaseException) -> bool:
+    """The database, not the statement, is to blame."""
+    return is_transient(error) or isinstance(
+        error, OperationalError | InterfaceError | TimeoutError
+    )
+
+
+def uri_of(config: dict[str, Any], service: str, base: type) -> str:
+    """The address under nameko-sqlalchemy's own key, ``<service>:<declarative base>``."""
+    return str(config[DB_URIS_KEY][f"{service}:{base.__name__}"])

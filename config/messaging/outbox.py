@@ -1,0 +1,157 @@
+"""Events leave through a table: written with the change they tell of, published by a relay.
+
+Rows are taken while `published_at IS NULL`, never above a high-water mark: transactions commit
+in another order than they number their rows, and a mark would pass over the late ones.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import eventlet
+from amqp.exceptions import AMQPError
+from eventlet.event import Event
+from kombu import Connection, Exchange, Producer
+from kombu.exceptions import KombuError
+from nameko.constants import AMQP_URI_CONFIG_KEY
+from nameko.extensions import DependencyProvider
+from sqlalchemy import CHAR, Index, String, Text, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from config.clock import utc_now
+from config.database import RecordId, UtcDateTime, connect, uri_of
+
+_log = logging.getLogger("outbox")
+
+BATCH = 100
+POLL_SECONDS = 0.05
+BACK_OFF_SECONDS = 1.0
+CONFIRM_SECONDS = 5.0
+
+
+class OutboxColumns:
+    """Columns of a service's outbox; ``body`` is the whole CloudEvents document."""
+
+    position: Mapped[int] = mapped_column(RecordId, primary_key=True)
+    id: Mapped[str] = mapped_column(CHAR(36), unique=True)
+    name: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str] = mapped_column(String(64))
+    sequence: Mapped[int] = mapped_column(RecordId)
+    body: Mapped[str] = mapped_column(Text)
+    published_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+def outbox_row(table: Any, *, name: str, event: Mapping[str, Any]) -> Any:
+    """The row that publishes ``event`` under the routing key ``name``, once it is committed."""
+    return table(
+        id=event["id"],
+        name=name,
+        subject=event["subject"],
+        sequence=event["sequence"],
+        body=json.dumps(event),
+    )
+
+
+class Publisher:
+    """Publishes on one exchange and returns only when the broker has taken the message."""
+
+    def __init__(self, uri: str, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._connection = Connection(
+            uri, connect_timeout=CONFIRM_SECONDS, transport_options={"confirm_publish": True}
+        )
+        self._producer = Producer(self._connection.channel(), exchange)
+        self._producer.maybe_declare(exchange)
+
+    def publish(self, row: Any) -> None:
+        self._producer.publish(
+            row.body,
+            routing_key=row.name,
+            content_type="application/json",
+            content_encoding="utf-8",
+            delivery_mode="persistent",
+            message_id=row.id,
+            # The broker confirms what it has on disk; without a bound this waits for ever.
+            timeout=CONFIRM_SECONDS,
+            confirm_timeout=CONFIRM_SECONDS,
+        )
+
+    def close(self) -> None:
+        self._connection.collect(socket_timeout=0.1)
+
+
+class OutboxRelay(DependencyProvider):
+    """Publishes a service's outbox on its topic exchange ``<source>.events``, in the background.
+
+    At least once: killed between publishing and marking, it publishes the batch again, and
+    consumers tell duplicates by the event's id.
+    """
+
+    def __init__(self, base: type[DeclarativeBase], *, outbox: Any, source: str) -> None:
+        self.base = base
+        self.outbox = outbox
+        self.source = source
+
+    def setup(self) -> None:
+        config = self.container.config
+        self.engine = connect(uri_of(config, self.container.service_name, self.base), pool_size=1)
+        self.exchange = Exchange(f"{self.source}.events", type="topic", durable=True)
+        self.uri = config[AMQP_URI_CONFIG_KEY]
+        self.publisher: Publisher | None = None
+        self.stopping = False
+        self.stopped = Event()
+
+    def start(self) -> None:
+        self.container.spawn_managed_thread(self._run, identifier=f"outbox relay {self.source}")
+
+    def stop(self) -> None:
+        self.stopping = True
+        self.stopped.wait()
+        self.engine.dispose()
+
+    def _run(self) -> None:
+        while not self.stopping:
+            eventlet.sleep(self._pause_after_round())
+        self._drop_publisher()
+        self.stopped.send()
+
+    def _pause_after_round(self) -> float:
+        """Publish what waits; how long to rest before looking again, in seconds."""
+        try:
+            with Session(self.engine) as session, session.begin():
+                return 0.0 if self._publish_batch(session) == BATCH else POLL_SECONDS
+        except (OSError, AMQPError, KombuError, SQLAlchemyError) as failure:
+            # Nothing is lost: the rows wait in the table until broker and database are back.
+            reason = {"source": self.source, "error": type(failure).__name__}
+            _log.warning("relay waits", extra=reason)
+            self._drop_publisher()
+            return BACK_OFF_SECONDS
+
+    def _publish_batch(self, session: Session) -> int:
+        rows = session.scalars(
+            select(self.outbox)
+            .where(self.outbox.published_at.is_(None))
+            .order_by(self.outbox.position)
+            .limit(BATCH)
+            # A row whose change has not committed yet is locked by it; it comes in a later round.
+            .with_for_update(skip_locked=True)
+        ).all()
+        if rows and self.publisher is None:
+            self.publisher = Publisher(self.uri, self.exchange)
+        for row in rows:
+            self.publisher.publish(row)  # type: ignore[union-attr]
+            row.published_at = utc_now()
+        return len(rows)
+
+    def _drop_publisher(self) -> None:
+        if self.publisher:
+            self.publisher.close()
+            self.publisher = None
+
+
+def outbox_index(table: str) -> Index:
+    """Serves the relay, which looks for unpublished rows in order."""
+    return Index(f"ix_{table}_unpublished", "published_at", "position")

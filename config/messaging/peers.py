@@ -1,0 +1,49 @@
+"""How one service asks another: through a pool, inside the deadline of the call it works on."""
+
+from collections.abc import Callable
+
+from nameko.constants import AMQP_URI_CONFIG_KEY
+from nameko.containers import WorkerContext
+from nameko.extensions import DependencyProvider
+
+from config.messaging.call import DEADLINE, call_of, headers_of, new_context
+from config.messaging.client import Answer, Pool, Request
+
+Ask = Callable[..., list[Answer]]
+
+
+class Peers(DependencyProvider):
+    """Gives a service ``ask(*requests)``: the answers that came back, asked side by side.
+
+    :param unavailable: makes the error to raise when a peer does not answer in time.
+    """
+
+    def __init__(self, *, unavailable: Callable[[str], Exception]) -> None:
+        self.unavailable = unavailable
+
+    def setup(self) -> None:
+        config = self.container.config
+        self.seconds = config["PEER_SECONDS"]
+        self.pool = Pool(
+            config[AMQP_URI_CONFIG_KEY],
+            size=self.container.max_workers,
+            unavailable=self.unavailable,
+        )
+
+    def stop(self) -> None:
+        self.pool.close()
+
+    kill = stop
+
+    def get_dependency(self, worker_ctx: WorkerContext) -> Ask:
+        def ask(*requests: Request) -> list[Answer]:
+            call = call_of(worker_ctx)
+            # These are reads: their key names no change.
+            context = new_context(
+                correlation=call.correlation_id,
+                seconds=min(self.seconds, call.seconds_left),
+                key=call.key,
+            )
+            return self.pool.ask(*requests, headers=headers_of(context), deadline=context[DEADLINE])
+
+        return ask

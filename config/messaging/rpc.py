@@ -1,0 +1,108 @@
+"""The RPC entrypoint: Nameko's own, with a deadline before any work and a lean reply."""
+
+import logging
+import time
+from functools import partial
+from typing import Any
+
+from kombu import Message
+from nameko.amqp.publish import Publisher
+from nameko.constants import (
+    AMQP_URI_CONFIG_KEY,
+    DEFAULT_SERIALIZER,
+    DEFAULT_TRANSPORT_OPTIONS,
+    NON_PERSISTENT,
+)
+from nameko.containers import WorkerContext
+from nameko.exceptions import ContainerBeingKilled, MalformedRequest
+from nameko.rpc import Responder
+from nameko.rpc import Rpc as StockRpc
+from nameko.rpc import RpcConsumer as StockRpcConsumer
+from nameko.rpc import get_rpc_exchange
+
+from config.messaging.call import DEADLINE, DeadlineExceeded, complete
+
+_log = logging.getLogger("service")
+
+
+class ReplyPublisher(Publisher):
+    """A reply is transient and unconfirmed: when it is lost, the caller asks again with its key."""
+
+    use_confirms = False
+    delivery_mode = NON_PERSISTENT
+    # A dict of its own: Nameko writes `confirm_publish` into the class's.
+    transport_options = DEFAULT_TRANSPORT_OPTIONS.copy()
+
+
+class RpcConsumer(StockRpcConsumer):
+    def handle_message(self, body: Any, message: Message) -> None:
+        properties = message.properties
+        if not properties.get("reply_to") or not properties.get("content_type"):
+            # Nobody can be told; answering would bring the whole service down.
+            reason = {"reason": "no reply_to", "bytes": len(message.body)}
+            _log.error("message refused", extra=reason)
+            message.reject()
+            return
+        super().handle_message(body, message)
+
+    def handle_result(
+        self, message: Message, result: Any, exc_info: Any, *, replayed: bool = False
+    ) -> tuple[Any, Any]:
+        responder = Responder(
+            self.container.config[AMQP_URI_CONFIG_KEY],
+            get_rpc_exchange(self.container.config),
+            DEFAULT_SERIALIZER,
+            message,
+        )
+        responder.publisher_cls = partial(ReplyPublisher, headers={"replayed": replayed})
+        result, exc_info = responder.send_response(result, exc_info)
+        self.queue_consumer.ack_message(message)
+        return result, exc_info
+
+
+class Rpc(StockRpc):
+    """A method that can be called by RPC, with or without this project's headers.
+
+    :raises DeadlineExceeded: to a caller that has stopped waiting; the method does not run.
+    """
+
+    rpc_consumer = RpcConsumer()
+
+    def handle_message(self, body: Any, message: Message) -> None:
+        try:
+            args, kwargs = body["args"], body["kwargs"]
+        except (KeyError, TypeError) as missing:
+            raise MalformedRequest("Message missing `args` or `kwargs`") from missing
+        self.check_signature(args, kwargs)
+        context = self.unpack_message_headers(message)
+        complete(
+            context,
+            seconds=self.container.config["CALL_SECONDS"],
+            message_id=message.properties.get("correlation_id"),
+        )
+        if context[DEADLINE] <= time.time():
+            raise DeadlineExceeded()
+        self._spawn(args, kwargs, context, message)
+
+    def _spawn(
+        self, args: list[Any], kwargs: dict[str, Any], context: dict[str, Any], message: Message
+    ) -> None:
+        try:
+            self.container.spawn_worker(
+                self,
+                args,
+                kwargs,
+                context_data=context,
+                handle_result=partial(self.handle_result, message),
+            )
+        except ContainerBeingKilled:
+            self.rpc_consumer.requeue_message(message)
+
+    def handle_result(
+        self, message: Message, worker_ctx: WorkerContext, result: Any, exc_info: Any
+    ) -> tuple[Any, Any]:
+        replayed = bool(worker_ctx.data.get("replayed"))
+        return self.rpc_consumer.handle_result(message, result, exc_info, replayed=replayed)
+
+
+rpc = Rpc.decorator

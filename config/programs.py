@@ -1,0 +1,81 @@
+"""services.yml, read: which programs there are and what each one needs to run."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from config.settings import Settings
+
+
+@dataclass(frozen=True)
+class Program:
+    """A Nameko service: its class as ``module:Class`` and the name of its database."""
+
+    name: str
+    path: str
+    database: str
+
+    def service(self) -> Any:
+        return load(self.path)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    language: str
+    databases: dict[str, str]
+    programs: tuple[Program, ...]
+    gateway_factory: str
+    gateway_wsgi: str
+    walkthrough: str
+
+    def program(self, name: str) -> Program:
+        return next(program for program in self.programs if program.name == name)
+
+
+def catalogue() -> Catalogue:
+    content = yaml.safe_load(Path(__file__).with_name("services.yml").read_text())
+    return Catalogue(
+        language=content["language"],
+        databases=content["databases"],
+        programs=tuple(
+            Program(name, entry["class"], entry["database"])
+            for name, entry in content["services"].items()
+        ),
+        gateway_factory=content["gateway"]["factory"],
+        gateway_wsgi=content["gateway"]["wsgi"],
+        walkthrough=content["walkthrough"],
+    )
+
+
+def load(path: str) -> Any:
+    """The object at ``module:name``."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+def nameko_config(settings: Settings, programs: tuple[Program, ...]) -> dict[str, Any]:
+    """Nameko's configuration for ``programs`` in one process."""
+    uris = {
+        f"{service.name}:{base.__name__}": settings.database(program.database).render_as_string(
+            hide_password=False
+        )
+        for program in programs
+        for service, base in _bases(program)
+    }
+    return {
+        "AMQP_URI": settings.amqp_uri,
+        "DB_URIS": uris,
+        "max_workers": settings.service_workers,
+        "CALL_SECONDS": settings.call_seconds,
+        "PEER_SECONDS": settings.peer_seconds,
+        "PHONE_REGION": settings.phone_region,
+        "CLINIC_TIMEZONE": settings.clinic_timezone,
+    }
+
+
+def _bases(program: Program) -> list[tuple[Any, type]]:
+    service = program.service()
+    return [(service, service.store.declarative_base)]

@@ -1,0 +1,128 @@
+"""Every setting, read once. The only reader of the environment."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import available_timezones
+
+import phonenumbers
+from environs import Env, EnvError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+EMBEDDED_BROKER = "memory://localhost/"
+SERVERS = ("AMQP_URI", "DATABASE_URL", "REDIS_URL")
+
+
+class SettingsError(Exception):
+    """The settings do not allow a start; the text says which one and what it should be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """``amqp_uri``, ``database_url`` and ``redis_url`` are empty in embedded mode."""
+
+    host: str
+    port: int
+    data_dir: Path
+    amqp_uri: str
+    database_url: str
+    redis_url: str
+    clinic_timezone: str
+    phone_region: str | None
+    log_level: str
+    gateway_workers: int
+    service_workers: int
+    call_seconds: float
+    peer_seconds: float
+
+    @property
+    def embedded(self) -> bool:
+        return self.amqp_uri == EMBEDDED_BROKER
+
+    def database(self, name: str) -> URL:
+        """Each service has a database of its own: ``<that of DATABASE_URL, or clinic>_<name>``."""
+        if self.embedded:
+            return URL.create("sqlite", database=str(self.data_dir / f"{name}.sqlite3"))
+        url = make_url(self.database_url)
+        return url.set(database=f"{url.database or 'clinic'}_{name}")
+
+
+def embedded_settings() -> Settings:
+    """Settings of the embedded mode: no server is named, and none of theirs is looked at."""
+    return _read(dict.fromkeys(SERVERS, "") | {"AMQP_URI": EMBEDDED_BROKER})
+
+
+def real_settings() -> Settings:
+    """:raises SettingsError: naming the server addresses that are missing or unusable."""
+    env = Env()
+    addresses = {name: env.str(name, "") for name in SERVERS}
+    missing = [name for name, address in addresses.items() if not address]
+    if missing:
+        raise SettingsError(f"{_listed(missing)} must be set; `make run` needs none of them.")
+    if not addresses["AMQP_URI"].startswith(("amqp://", "amqps://")):
+        raise SettingsError("AMQP_URI must look like amqp://user:password@host:5672/vhost.")
+    if not addresses["REDIS_URL"].startswith(("redis://", "rediss://")):
+        raise SettingsError("REDIS_URL must look like redis://:password@host:6379/0.")
+    _check_database(addresses["DATABASE_URL"])
+    return _read(addresses)
+
+
+def given_servers() -> dict[str, str]:
+    """The server addresses that the environment names, for the stack that starts the others."""
+    env = Env()
+    return {name: env.str(name) for name in SERVERS if env.str(name, "")}
+
+
+def _read(addresses: dict[str, str]) -> Settings:
+    env = Env()
+    try:
+        settings = Settings(
+            host=env.str("HOST", "127.0.0.1"),
+            port=env.int("PORT", 8000),
+            data_dir=Path(env.str("DATA_DIR", ".data")),
+            amqp_uri=addresses["AMQP_URI"],
+            database_url=addresses["DATABASE_URL"],
+            redis_url=addresses["REDIS_URL"],
+            clinic_timezone=env.str("CLINIC_TIMEZONE", "UTC"),
+            phone_region=env.str("PHONE_REGION", "") or None,
+            log_level=env.str("LOG_LEVEL", "INFO").upper(),
+            gateway_workers=env.int("GATEWAY_WORKERS", 2),
+            service_workers=env.int("SERVICE_WORKERS", 10),
+            call_seconds=env.float("CALL_SECONDS", 5.0),
+            peer_seconds=env.float("PEER_SECONDS", 2.0),
+        )
+    except (EnvError, ValueError) as refused:
+        raise SettingsError(f"{refused}.") from refused
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    if not 1 <= settings.port <= 65535:
+        raise SettingsError("PORT must be between 1 and 65535.")
+    if settings.clinic_timezone not in available_timezones():
+        raise SettingsError("CLINIC_TIMEZONE must be an IANA time zone such as Europe/Berlin.")
+    if settings.phone_region not in (None, *phonenumbers.SUPPORTED_REGIONS):
+        raise SettingsError("PHONE_REGION must be a region code such as GB or US.")
+    if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise SettingsError("LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR.")
+    for name in ("gateway_workers", "service_workers", "call_seconds", "peer_seconds"):
+        if getattr(settings, name) <= 0:
+            raise SettingsError(f"{name.upper()} must be above 0.")
+
+
+def _check_database(address: str) -> None:
+    try:
+        driver = make_url(address).drivername
+    except ArgumentError:
+        driver = ""
+    if driver != "mysql+pymysql":
+        raise SettingsError(
+            "DATABASE_URL must look like mysql+pymysql://user:password@host:3306/clinic."
+        )
+
+
+def _listed(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last

@@ -1,0 +1,1 @@
+"""The doctor service: who the doctors are, and when they can be booked."""

@@ -1,0 +1,1 @@
+"""HTTP in, RPC out; decides nothing about scheduling."""

@@ -1,0 +1,73 @@
+"""What a client sent, read with suspicion."""
+
+import hashlib
+import json
+import re
+import uuid
+from typing import Any
+
+from werkzeug import Request
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+LARGEST_BODY = 64 * 1024
+
+_CORRELATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# Visible ASCII, as the contract says.
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class ApiRequest(Request):
+    max_content_length = LARGEST_BODY
+
+    def json_body(self) -> Any:
+        """The body's JSON value.
+
+        :raises UnsupportedMediaType, RequestEntityTooLarge, BadRequest: the latter for broken
+            JSON, duplicate keys, numbers JSON does not know and text that is not UTF-8.
+        """
+        if self.mimetype != "application/json":
+            raise UnsupportedMediaType("The body must be application/json.")
+        try:
+            return json.loads(
+                self.get_data(cache=False).decode("utf-8"),
+                object_pairs_hook=_without_duplicates,
+                parse_constant=_refuse_constant,
+            )
+        except (ValueError, RecursionError) as unreadable:
+            raise BadRequest("The body is not readable JSON.") from unreadable
+
+    def json_object(self) -> dict[str, Any]:
+        """As ``json_body``; :raises BadRequest: also for JSON that is not an object."""
+        body = self.json_body()
+        if not isinstance(body, dict):
+            raise BadRequest("The body must be a JSON object.")
+        return body
+
+    def correlation_id(self) -> str:
+        """The client's own when it is a sane token, else a new one."""
+        sent = self.headers.get("X-Correlation-Id", "")
+        return sent if _CORRELATION_ID.fullmatch(sent) else uuid.uuid4().hex
+
+    def idempotency_key(self) -> str:
+        """The client's key, or one for this request alone, so that no delivery of it acts twice.
+
+        :raises BadRequest: when the header is not 1 to 255 visible ASCII characters.
+        """
+        sent = self.headers.get("Idempotency-Key")
+        if self.method != "POST" or sent is None:
+            return uuid.uuid4().hex
+        if not _IDEMPOTENCY_KEY.fullmatch(sent):
+            raise BadRequest("Idempotency-Key must be 1 to 255 visible ASCII characters.")
+        # Hashed: what clients put into their keys is not ours to store or log.
+        return hashlib.sha256(sent.encode("ascii")).hexdigest()
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("duplicate key")
+    return fields
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")

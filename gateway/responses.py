@@ -1,0 +1,35 @@
+"""What a client gets when all went well."""
+
+import json
+from typing import Any
+
+from werkzeug import Response
+
+from config.messaging.client import Answer
+
+
+def as_json(value: Any, *, status: int, content_type: str = "application/json") -> Response:
+    return Response(
+        json.dumps(value, ensure_ascii=False, separators=(",", ":")),
+        status=status,
+        content_type=content_type,
+    )
+
+
+def record(answer: Answer) -> Response:
+    return as_json(answer.result(), status=200)
+
+
+def created(answer: Answer, *, under: str) -> Response:
+    """201 with the record's address; a replayed answer says so."""
+    stored = answer.result()
+    response = as_json(stored, status=201)
+    response.headers["Location"] = f"{under}/{stored['id']}"
+    if answer.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+def nothing(answer: Answer) -> Response:
+    answer.result()
+    return Response(status=204)

@@ -1,0 +1,6 @@
+"""What gunicorn loads: ``gateway.wsgi:application``."""
+
+from config.settings import real_settings
+from gateway.app import create_app
+
+application = create_app(real_settings())

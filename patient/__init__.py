@@ -1,0 +1,1 @@
+"""The patient service: who the patients are."""

@@ -1,0 +1,1 @@
+"""The published language: shapes, fields, events and errors that every program speaks."""

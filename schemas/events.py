@@ -1,0 +1,87 @@
+"""The events: CloudEvents 1.0 envelopes whose data holds ids, times and status words only."""
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from marshmallow import Schema, fields
+from marshmallow.validate import Equal, OneOf
+
+from schemas.fields import Identifier, Instant, WholeNumber
+
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "patient": ("registered", "updated"),
+    "doctor": ("registered", "updated"),
+    "appointment": ("scheduled", "cancelled"),
+}
+
+
+class PatientEventData(Schema):
+    patient_id = Identifier(required=True, data_key="patientId")
+
+
+class DoctorEventData(Schema):
+    doctor_id = Identifier(required=True, data_key="doctorId")
+
+
+class AppointmentEventData(Schema):
+    appointment_id = Identifier(required=True, data_key="appointmentId")
+    patient_id = Identifier(required=True, data_key="patientId")
+    doctor_id = Identifier(required=True, data_key="doctorId")
+    start = Instant(required=True)
+    end = Instant(required=True)
+    status = fields.String(required=True)
+
+
+DATA: Mapping[str, type[Schema]] = {
+    "patient": PatientEventData,
+    "doctor": DoctorEventData,
+    "appointment": AppointmentEventData,
+}
+
+
+class EventSchema(Schema):
+    """The envelope (CloudEvents 1.0, JSON format); ``sequence`` counts up per subject from 1."""
+
+    specversion = fields.String(required=True, validate=Equal("1.0"))
+    id = fields.UUID(required=True)
+    source = fields.String(required=True, validate=OneOf([f"/{name}" for name in NAMES]))
+    type = fields.String(
+        required=True,
+        validate=OneOf([f"{source}.{name}" for source, names in NAMES.items() for name in names]),
+    )
+    subject = fields.String(required=True)
+    time = Instant(required=True)
+    datacontenttype = fields.String(required=True, validate=Equal("application/json"))
+    sequence = WholeNumber(required=True, least=1, most=2**63 - 1)
+    correlationid = fields.String(required=True)
+    data = fields.Dict(required=True)
+
+
+def envelope(
+    *,
+    source: str,
+    name: str,
+    subject: int,
+    sequence: int,
+    time: datetime,
+    correlation_id: str,
+    data: Mapping[str, Any],
+) -> dict[str, Any]:
+    """A new event of the service ``source`` about its record ``subject``.
+
+    ``data`` is given by attribute name (``patient_id``) and leaves as the source's schema says.
+    """
+    return EventSchema().dump({
+        "specversion": "1.0",
+        "id": uuid.uuid4(),
+        "source": f"/{source}",
+        "type": f"{source}.{name}",
+        "subject": str(subject),
+        "time": time,
+        "datacontenttype": "application/json",
+        "sequence": sequence,
+        "correlationid": correlation_id,
+        "data": DATA[source]().dump(data),
+    })
