@@ -5,7 +5,7 @@ from nameko.timer import timer
 from appointment.models import Answer, AppointmentBase, Outbox
 from config.clock import Clock
 from config.idempotency import Database, forget_answers
-from config.messaging.call import CurrentCall
+from config.messaging.current_call import CurrentCall
 from config.messaging.outbox import OutboxRelay
 from schemas import errors
 

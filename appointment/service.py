@@ -12,7 +12,7 @@ from appointment.repository import Appointments
 from config.clock import Clock
 from config.health import database_answers
 from config.idempotency import Database
-from config.messaging.call import CurrentCall
+from config.messaging.current_call import CurrentCall
 from config.messaging.peers import Peers
 from config.messaging.rpc import rpc
 from schemas import errors

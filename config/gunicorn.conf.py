@@ -13,6 +13,8 @@ worker_connections = 1000
 timeout = int(_settings.call_seconds) + 25
 graceful_timeout = int(_settings.call_seconds) + 1
 keepalive = 30
+# Its place would be the home folder of whoever starts it, and nobody uses it.
+control_socket_disable = True
 limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190

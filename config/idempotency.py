@@ -30,7 +30,8 @@ from config.database import (
     error_number,
     uri_of,
 )
-from config.messaging.call import Call, call_of
+from config.messaging.call import Call
+from config.messaging.current_call import call_of
 
 KEPT_FOR = timedelta(hours=24)
 

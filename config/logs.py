@@ -65,8 +65,9 @@ def logging_config(*, level: str, readable: bool) -> dict[str, Any]:
             "readable": {"()": ConsoleFormatter},
             "json": {
                 "()": LineFormatter,
-                "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s %(correlation_id)s",
-                "rename_fields": {"asctime": "time", "levelname": "level", "name": "logger"},
+                "fmt": "%(levelname)s %(name)s %(message)s %(correlation_id)s",
+                "rename_fields": {"levelname": "level", "name": "logger"},
+                "timestamp": "time",
             },
         },
         "handlers": {

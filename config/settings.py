@@ -1,5 +1,6 @@
 """Every setting, read once. The only reader of the environment."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,10 +69,24 @@ def real_settings() -> Settings:
     return _read(addresses)
 
 
-def given_servers() -> dict[str, str]:
-    """The server addresses that the environment names, for the stack that starts the others."""
-    env = Env()
-    return {name: env.str(name) for name in SERVERS if env.str(name, "")}
+def local_settings() -> Settings:
+    """Settings of this machine alone, for the stack that starts what servers are missing."""
+    return _read(dict.fromkeys(SERVERS, ""))
+
+
+def environment() -> dict[str, str]:
+    """The whole environment, for programs that are started from here."""
+    return dict(os.environ)
+
+
+def stack_file(data_dir: Path) -> Path:
+    """Where a running stack keeps its servers' addresses, for a shell beside it."""
+    return data_dir / "stack.env"
+
+
+def use_stack() -> None:
+    """Take the addresses of the stack that runs here, where the environment names none."""
+    Env.read_env(stack_file(Path(Env().str("DATA_DIR", ".data"))), recurse=False)
 
 
 def _read(addresses: dict[str, str]) -> Settings:

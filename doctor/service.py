@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from config.clock import Clock
 from config.health import database_answers
 from config.idempotency import Database
-from config.messaging.call import CurrentCall
+from config.messaging.current_call import CurrentCall
 from config.messaging.rpc import rpc
 from doctor.models import Answer, DoctorBase
 from doctor.repository import Doctors

@@ -4,7 +4,7 @@ from nameko.timer import timer
 
 from config.clock import Clock
 from config.idempotency import Database, forget_answers
-from config.messaging.call import CurrentCall
+from config.messaging.current_call import CurrentCall
 from config.messaging.outbox import OutboxRelay
 from patient.models import Answer, Outbox, PatientBase
 from schemas import errors

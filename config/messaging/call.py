@@ -1,19 +1,12 @@
 """What travels with every call: deadline, correlation id, idempotency key."""
 
-import logging
 import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nameko.containers import WorkerContext
 from nameko.exceptions import deserialize_to_instance
-from nameko.extensions import DependencyProvider
-
-from config.logs import correlation_id
-
-_log = logging.getLogger("service")
 
 CORRELATION, DEADLINE, KEY = "correlation_id", "deadline", "idempotency_key"
 
@@ -64,43 +57,3 @@ def complete(context: dict[str, Any], *, seconds: float, message_id: str | None 
     context.setdefault(KEY, fresh)
     if not isinstance(context.get(DEADLINE), int | float):
         context[DEADLINE] = time.time() + seconds
-
-
-def call_of(worker_ctx: WorkerContext) -> Call:
-    """The call that a worker is working on; a timer's is made up."""
-    context = worker_ctx.data
-    complete(context, seconds=worker_ctx.container.config["CALL_SECONDS"])
-    return Call(
-        correlation_id=str(context[CORRELATION]),
-        deadline=context[DEADLINE],
-        key=str(context[KEY]),
-        context=context,
-    )
-
-
-class CurrentCall(DependencyProvider):
-    """Gives a service its :class:`Call`, and logs one line for each: method, outcome, duration."""
-
-    def get_dependency(self, worker_ctx: WorkerContext) -> Call:
-        return call_of(worker_ctx)
-
-    def worker_setup(self, worker_ctx: WorkerContext) -> None:
-        correlation_id.set(str(worker_ctx.data[CORRELATION]))
-        worker_ctx.data["started"] = time.monotonic()
-
-    def worker_result(
-        self, worker_ctx: WorkerContext, result: object = None, exc_info: Any = None
-    ) -> None:
-        outcome = "ok" if exc_info is None else exc_info[0].__name__
-        refusals = worker_ctx.entrypoint.expected_exceptions
-        expected = exc_info is None or issubclass(exc_info[0], refusals)
-        _log.log(
-            logging.INFO if expected else logging.ERROR,
-            "call",
-            extra={
-                "method": f"{worker_ctx.service_name}.{worker_ctx.entrypoint.method_name}",
-                "outcome": outcome,
-                "ms": round((time.monotonic() - worker_ctx.data["started"]) * 1000, 1),
-            },
-            exc_info=None if expected else exc_info,
-        )

@@ -6,8 +6,9 @@ from nameko.constants import AMQP_URI_CONFIG_KEY
 from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
 
-from config.messaging.call import DEADLINE, call_of, headers_of, new_context
+from config.messaging.call import DEADLINE, headers_of, new_context
 from config.messaging.client import Answer, Pool, Request
+from config.messaging.current_call import call_of
 
 Ask = Callable[..., list[Answer]]
 

@@ -1,0 +1,48 @@
+# `make` alone prints what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run stack shell test lint clean
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/run ## Start the whole system in one process; needs no server (PORT, DATA_DIR)
+	@exec $(BIN)/clinic run
+
+stack: $(VENV)/run ## Start the real system: RabbitMQ, MariaDB, Redis and a process for each program
+	@exec $(BIN)/clinic stack
+
+shell: $(VENV)/run ## Open `nameko shell` on the running stack
+	@exec $(BIN)/clinic shell
+
+test: $(VENV)/dev ## Run all tests, on real servers (installed from Debian's packages if need be)
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/dev ## Check style, import order, types and who imports whom
+	$(BIN)/flake8
+	$(BIN)/isort --check-only .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean: ## Remove the virtual environment and what tools left behind; data stays
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .import_linter_cache .hypothesis
+
+$(VENV)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 or newer is needed, and $(PYTHON) is not that. Try: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Making the virtual environment in $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/run: $(VENV)/python setup.cfg .ci/constraints.txt
+	@echo "Installing what the system needs (once, about half a minute) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/run
+	@echo "Installing what the tests need (once) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c .ci/constraints.txt -e '.[dev]'
+	@touch $@

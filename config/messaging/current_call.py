@@ -1,0 +1,53 @@
+"""The call that a service is working on, as a Nameko extension."""
+
+import logging
+import time
+from typing import Any
+
+from nameko.containers import WorkerContext
+from nameko.extensions import DependencyProvider
+
+from config.logs import correlation_id
+from config.messaging.call import CORRELATION, DEADLINE, KEY, Call, complete
+
+_log = logging.getLogger("service")
+
+
+def call_of(worker_ctx: WorkerContext) -> Call:
+    """The call that a worker is working on; a timer's is made up."""
+    context = worker_ctx.data
+    complete(context, seconds=worker_ctx.container.config["CALL_SECONDS"])
+    return Call(
+        correlation_id=str(context[CORRELATION]),
+        deadline=context[DEADLINE],
+        key=str(context[KEY]),
+        context=context,
+    )
+
+
+class CurrentCall(DependencyProvider):
+    """Gives a service its :class:`Call`, and logs one line for each: method, outcome, duration."""
+
+    def get_dependency(self, worker_ctx: WorkerContext) -> Call:
+        return call_of(worker_ctx)
+
+    def worker_setup(self, worker_ctx: WorkerContext) -> None:
+        correlation_id.set(str(worker_ctx.data[CORRELATION]))
+        worker_ctx.data["started"] = time.monotonic()
+
+    def worker_result(
+        self, worker_ctx: WorkerContext, result: object = None, exc_info: Any = None
+    ) -> None:
+        outcome = "ok" if exc_info is None else exc_info[0].__name__
+        refusals = worker_ctx.entrypoint.expected_exceptions
+        expected = exc_info is None or issubclass(exc_info[0], refusals)
+        _log.log(
+            logging.INFO if expected else logging.ERROR,
+            "call",
+            extra={
+                "method": f"{worker_ctx.service_name}.{worker_ctx.entrypoint.method_name}",
+                "outcome": outcome,
+                "ms": round((time.monotonic() - worker_ctx.data["started"]) * 1000, 1),
+            },
+            exc_info=None if expected else exc_info,
+        )

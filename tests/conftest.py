@@ -1,0 +1,82 @@
+"""Real servers for the tests that need them: named by the environment, or private ones."""
+
+import os
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from config.database import connect
+from config.programs import catalogue
+from config.servers import ServerFailed, install, missing_programs, needed, started
+from tests.systems import System, embedded_system, real_system
+
+LOUD = "!" * 20
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    left_out = [
+        report for report in terminalreporter.stats.get("skipped", []) if LOUD in str(report.longrepr)
+    ]
+    if left_out:
+        terminalreporter.write_line(
+            f"{LOUD} {len(left_out)} tests that need RabbitMQ, MariaDB and Redis DID NOT RUN {LOUD}",
+            red=True,
+        )
+
+
+@pytest.fixture(scope="session")
+def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """AMQP_URI, DATABASE_URL and REDIS_URL of servers that really run; databases of this run only."""
+    folder, environ = tmp_path_factory.mktemp("servers"), dict(os.environ)
+    try:
+        missing = missing_programs(settings=needed(environ), environ=environ)
+        if missing:
+            install(settings=missing, log=folder / "install.log", environ=environ, say=_say)
+        with started(folder=folder, environ=environ, say=_say) as given:
+            yield from _with_own_databases(given)
+    except ServerFailed as absent:
+        if environ.get("CI"):
+            raise
+        pytest.skip(f"{LOUD} no servers to test on: {absent}")
+
+
+def _with_own_databases(given: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    url = make_url(given["DATABASE_URL"])
+    own = url.set(database=f"test_{uuid.uuid4().hex[:8]}")
+    yield {**given, "DATABASE_URL": own.render_as_string(hide_password=False)}
+    server = connect(url.set(database="").render_as_string(hide_password=False))
+    with server.connect() as connection:
+        for name in catalogue().databases:
+            connection.execute(text(f"DROP DATABASE IF EXISTS `{own.database}_{name}`"))
+    server.dispose()
+
+
+@pytest.fixture(scope="session")
+def stack(
+    addresses: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[System]:
+    """The real system: each program a process, on real servers."""
+    with real_system(tmp_path_factory.mktemp("stack"), addresses) as system:
+        yield system
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with embedded_system(tmp_path_factory.mktemp("embedded")) as system:
+        yield system
+
+
+@pytest.fixture(params=["embedded", "stack"])
+def system(request: pytest.FixtureRequest) -> System:
+    """Each mode in turn: what holds in one holds in the other."""
+    found: System = request.getfixturevalue(request.param)
+    return found
+
+
+def _say(line: str) -> None:
+    # Straight to the terminal: pytest keeps what tests print, and this may take a while.
+    os.write(2, f"[{time.strftime('%H:%M:%S')}] {line}\n".encode())
