@@ -19,6 +19,11 @@ def upgrade(*, scripts: str, url: URL) -> None:
     command.upgrade(_config(scripts=scripts, url=url), "head")
 
 
+def downgrade(*, scripts: str, url: URL) -> None:
+    """Take every migration back: the tables are dropped, and what was in them."""
+    command.downgrade(_config(scripts=scripts, url=url), "base")
+
+
 def _config(*, scripts: str, url: URL) -> Config:
     config = Config()
     config.set_main_option("script_location", scripts)

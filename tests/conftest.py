@@ -18,19 +18,16 @@ LOUD = "!" * 20
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    left_out = [
-        report for report in terminalreporter.stats.get("skipped", []) if LOUD in str(report.longrepr)
-    ]
+    skipped = terminalreporter.stats.get("skipped", [])
+    left_out = sum(LOUD in str(report.longrepr) for report in skipped)
     if left_out:
-        terminalreporter.write_line(
-            f"{LOUD} {len(left_out)} tests that need RabbitMQ, MariaDB and Redis DID NOT RUN {LOUD}",
-            red=True,
-        )
+        text = f"{LOUD} {left_out} tests that need RabbitMQ, MariaDB and Redis DID NOT RUN {LOUD}"
+        terminalreporter.write_line(text, red=True)
 
 
 @pytest.fixture(scope="session")
 def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """AMQP_URI, DATABASE_URL and REDIS_URL of servers that really run; databases of this run only."""
+    """The addresses of servers that really run, with databases for this run alone."""
     folder, environ = tmp_path_factory.mktemp("servers"), dict(os.environ)
     try:
         missing = missing_programs(settings=needed(environ), environ=environ)
@@ -46,7 +43,7 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
 
 def _with_own_databases(given: Mapping[str, str]) -> Iterator[dict[str, str]]:
     url = make_url(given["DATABASE_URL"])
-    own = url.set(database=f"test_{uuid.uuid4().hex[:8]}")
+    own = url.set(database=f"{url.database or 'clinic'}_test_{uuid.uuid4().hex[:8]}")
     yield {**given, "DATABASE_URL": own.render_as_string(hide_password=False)}
     server = connect(url.set(database="").render_as_string(hide_password=False))
     with server.connect() as connection:

@@ -56,11 +56,13 @@ def plain_environ(**settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(argv: list[str], *, environ: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen]:
+def running(
+    argv: list[str], *, environ: Mapping[str, str], log: Path, folder: Path | None = None
+) -> Iterator[subprocess.Popen]:
     """A process that is ended by its own id, gently first."""
     with log.open("w") as output:
         process = subprocess.Popen(
-            argv, env=dict(environ), stdout=output, stderr=subprocess.STDOUT, text=True
+            argv, env=dict(environ), cwd=folder, stdout=output, stderr=subprocess.STDOUT, text=True
         )
     try:
         yield process

@@ -1,0 +1,56 @@
+"""A service that fails on demand, and a pool of clients to call it with, over the real broker."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.messaging.call import DEADLINE, headers_of, new_context
+from config.messaging.client import Answer, Pool, Request
+from schemas.errors import Unavailable
+from tests.systems import plain_environ, running
+
+Ask = Callable[..., Answer]
+
+
+@pytest.fixture(scope="session")
+def raising_service(
+    addresses: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The broker's address, where the service ``raising`` is consuming."""
+    log = tmp_path_factory.mktemp("raising") / "log"
+    program = Path(__file__).with_name("raising_service.py")
+    argv = [sys.executable, str(program), addresses["AMQP_URI"]]
+    with running(argv, environ=plain_environ(), log=log) as process:
+        until = time.monotonic() + 30
+        while "started" not in log.read_text():
+            assert process.poll() is None and time.monotonic() < until, log.read_text()
+            time.sleep(0.05)
+        yield addresses["AMQP_URI"]
+
+
+@pytest.fixture
+def pool(raising_service: str) -> Iterator[Pool]:
+    pool = Pool(raising_service, size=4, unavailable=Unavailable)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def ask(pool: Pool) -> Ask:
+    def ask(
+        method: str,
+        *args: Any,
+        seconds: float = 5.0,
+        key: str = "k",
+        service: str = "raising",
+    ) -> Answer:
+        context = new_context(correlation="c", seconds=seconds, key=key)
+        request = Request(service, method, args)
+        (answer,) = pool.ask(request, headers=headers_of(context), deadline=context[DEADLINE])
+        return answer
+
+    return ask

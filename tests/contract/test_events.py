@@ -1,0 +1,193 @@
+"""Events as downstream consumers meet them: through the real broker, as documented."""
+
+import json
+import re
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from amqp.exceptions import NotFound
+from kombu import Connection, Exchange, Queue
+from sqlalchemy import select
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+
+from appointment.models import Outbox
+from config.database import connect
+from schemas.events import DATA, NAMES, EventSchema
+from tests.systems import System, plain_environ, running
+
+CONSUMERS = Path(__file__).parents[2] / "docs" / "consumers"
+PATIENT = {
+    "name": "Grace Marker",
+    "phone": "+442079460958",
+    "dob": "1985-12-10",
+    "address": "Markerstreet 1",
+}
+DOCTOR = {"name": "Dr E", "phone": "+442079460321", "speciality": "General practice"}
+
+
+@pytest.fixture
+def subscription(stack: System) -> Iterator[Queue]:
+    """A queue of one's own that gets every event from now on."""
+    with Connection(stack.environ["AMQP_URI"]) as connection:
+        queue = Queue(f"test-{uuid.uuid4().hex}", exclusive=True)(connection.default_channel)
+        queue.declare()
+        for source in NAMES:
+            Exchange(f"{source}.events", type="topic")(connection.default_channel).declare()
+            queue.bind_to(f"{source}.events", routing_key="#")
+        yield queue
+
+
+def register(stack: System) -> tuple[int, int]:
+    with stack.client() as http:
+        return (
+            http.post("/patients", json=PATIENT).json()["id"],
+            http.post("/doctors", json=DOCTOR).json()["id"],
+        )
+
+
+def book_and_cancel(stack: System, patient: int, doctor: int, **headers: str) -> int:
+    date = (datetime.now(UTC) + timedelta(days=40)).strftime("%Y-%m-%dT10:00:00Z")
+    body = {"patientId": patient, "doctorId": doctor, "date": date, "description": "Markerpain"}
+    with stack.client() as http:
+        made = http.post("/appointments", json=body, headers=headers)
+        assert made.status_code == 201, made.text
+        number: int = made.json()["id"]
+        for _ in range(2):
+            assert http.delete(f"/appointments/{number}", headers=headers).status_code == 204
+    return number
+
+
+def wait_for(condition: Callable[[], Any], *, seconds: float = 10) -> Any:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it did not happen in time")
+
+
+def take(queue: Queue, number: int) -> list[Any]:
+    messages: list[Any] = []
+
+    def enough() -> bool:
+        message = queue.get(no_ack=True)
+        if message is not None:
+            messages.append(message)
+        return len(messages) == number
+
+    wait_for(enough)
+    return messages
+
+
+def test_each_change_is_told_once_in_order_as_its_schema_says(
+    stack: System, subscription: Queue
+) -> None:
+    patient, doctor = register(stack)
+    with stack.client() as http:
+        http.put(f"/patients/{patient}", json=PATIENT | {"address": "Elsewhere 2"})
+        http.put(f"/doctors/{doctor}", json=DOCTOR | {"speciality": "Surgery"})
+    appointment = book_and_cancel(stack, patient, doctor, **{"X-Correlation-Id": "told-once"})
+    messages = take(subscription, 6)
+    told = sorted((event.payload["type"], event.payload["sequence"]) for event in messages)
+    assert told == [
+        ("appointment.cancelled", 2),
+        ("appointment.scheduled", 1),
+        ("doctor.registered", 1),
+        ("doctor.updated", 2),
+        ("patient.registered", 1),
+        ("patient.updated", 2),
+    ]
+    for message in messages:
+        _check_event(message)
+    booked = [event.payload for event in messages if event.payload["source"] == "/appointment"]
+    assert [event["sequence"] for event in booked] == [1, 2]
+    assert {event["subject"] for event in booked} == {str(appointment)}
+    assert {event["correlationid"] for event in booked} == {"told-once"}
+    assert subscription.get(no_ack=True) is None, "a repeated cancellation is told to nobody"
+
+
+def _check_event(message: Any) -> None:
+    event = message.payload
+    assert EventSchema().validate(event) == {}
+    assert DATA[event["source"].strip("/")]().validate(event["data"]) == {}
+    assert event["type"] == f"{event['source'].strip('/')}.{message.delivery_info['routing_key']}"
+    assert message.properties["delivery_mode"] == 2
+    assert message.properties["message_id"] == event["id"]
+    assert message.content_type == "application/json"
+    assert not re.search("marker", json.dumps(event), re.IGNORECASE), "personal data in an event"
+
+
+def test_what_is_published_is_marked_and_leaves_no_gap_in_any_sequence(stack: System) -> None:
+    book_and_cancel(stack, *register(stack))
+    url = make_url(stack.environ["DATABASE_URL"])
+    engine = connect(
+        url.set(database=f"{url.database}_appointment").render_as_string(hide_password=False)
+    )
+
+    def unpublished() -> int:
+        with Session(engine) as session:
+            return len(session.scalars(select(Outbox).where(Outbox.published_at.is_(None))).all())
+
+    wait_for(lambda: unpublished() == 0)
+    with Session(engine) as session:
+        rows = session.execute(select(Outbox.subject, Outbox.sequence).order_by(Outbox.position))
+        sequences: dict[str, list[int]] = {}
+        for subject, sequence in rows:
+            sequences.setdefault(subject, []).append(sequence)
+    assert sequences
+    assert all(seen == list(range(1, len(seen) + 1)) for seen in sequences.values())
+    engine.dispose()
+
+
+NAMEKO = [
+    str(Path(sys.executable).with_name("nameko")), "run", "--broker", "{amqp}", "with_nameko"
+]
+KOMBU = [sys.executable, "with_kombu.py"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "queues", "expected"),
+    [
+        (
+            NAMEKO,
+            [
+                "evt-appointment-scheduled--front_desk_screen.booked",
+                "evt-appointment-cancelled--front_desk_screen.cancelled",
+            ],
+            ["booked {id} ", "cancelled {id} "],
+        ),
+        (KOMBU, ["billing"], ["scheduled {id} 1", "cancelled {id} 2"]),
+    ],
+    ids=["nameko", "kombu"],
+)
+def test_the_documented_consumer_prints_a_booking_and_its_cancellation(
+    stack: System, tmp_path: Path, argv: list[str], queues: list[str], expected: list[str]
+) -> None:
+    amqp, log = stack.environ["AMQP_URI"], tmp_path / "log"
+    command = [part.format(amqp=amqp) for part in argv]
+    environ = plain_environ(AMQP_URI=amqp)
+    patient, doctor = register(stack)
+    with running(command, environ=environ, log=log, folder=CONSUMERS), Connection(amqp) as broker:
+        wait_for(lambda: all(_consumed(broker, queue) for queue in queues), seconds=20)
+        number = book_and_cancel(stack, patient, doctor)
+        lines = [line.format(id=number) for line in expected]
+        wait_for(lambda: all(line in log.read_text() for line in lines))
+    with Connection(amqp) as broker:
+        for queue in queues:
+            broker.default_channel.queue_delete(queue)
+
+
+def _consumed(broker: Connection, queue: str) -> bool:
+    with broker.channel() as channel:
+        try:
+            return channel.queue_declare(queue, passive=True).consumer_count > 0
+        except NotFound:
+            return False

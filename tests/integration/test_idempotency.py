@@ -1,0 +1,224 @@
+"""One key, one effect, one answer: on MariaDB, where rows are locked, and on SQLite."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from nameko_sqlalchemy.database import DatabaseWrapper, Session
+from sqlalchemy import Engine, select
+from sqlalchemy.engine import URL
+from sqlalchemy.orm import sessionmaker
+
+from config.database import Transactions, connect
+from config.idempotency import KEPT_FOR, Store, forget_answers
+from config.messaging.call import Call
+from config.migration import upgrade
+from config.programs import catalogue
+from patient.models import Answer, Outbox
+from schemas import errors
+
+
+@pytest.fixture
+def engine(database_urls: dict[str, URL]) -> Iterator[Engine]:
+    url = database_urls["patient"]
+    upgrade(scripts=catalogue().databases["patient"], url=url)
+    engine = connect(url.render_as_string(hide_password=False), pool_size=10)
+    yield engine
+    engine.dispose()
+
+
+class Caller:
+    """Sends changes with one key, as a client that sends again would."""
+
+    def __init__(self, engine: Engine, *, key: str | None = None, seconds: float = 10) -> None:
+        self.context: dict[str, Any] = {}
+        self.call = Call(
+            correlation_id="c",
+            deadline=time.time() + seconds,
+            key=key or uuid.uuid4().hex,
+            context=self.context,
+        )
+        sessions = DatabaseWrapper(sessionmaker(bind=engine, class_=Session))
+        transactions = Transactions(
+            sessions, deadline=lambda: self.call.deadline, unavailable=errors.Unavailable
+        )
+        self.store = Store(transactions, call=lambda: self.call, answers=Answer, errors=errors)
+
+    @property
+    def replayed(self) -> bool:
+        return bool(self.context.get("replayed"))
+
+
+def write(session: Session) -> dict[str, str]:
+    """An effect that can be counted: a row, and its id as the answer."""
+    row = Outbox(id=str(uuid.uuid4()), name="n", subject="s", sequence=1, body="{}")
+    session.add(row)
+    return {"id": row.id}
+
+
+def written(engine: Engine, answer: dict[str, str]) -> bool:
+    with Session(engine) as session:
+        return session.scalar(select(Outbox).filter_by(id=answer["id"])) is not None
+
+
+def refuse(session: Session) -> dict[str, str]:
+    write(session)
+    raise errors.SlotTaken()
+
+
+def test_the_same_key_and_request_act_once_and_answer_alike(engine: Engine) -> None:
+    first = Caller(engine)
+    answer = first.store.change(("create", {"a": 1}), write)
+    again = Caller(engine, key=first.call.key)
+    assert again.store.change(("create", {"a": 1}), refuse) == answer
+    assert (first.replayed, again.replayed) == (False, True)
+    assert written(engine, answer)
+
+
+def test_another_key_acts_again(engine: Engine) -> None:
+    answers = [Caller(engine).store.change(("create", {}), write) for _ in range(2)]
+    assert answers[0] != answers[1]
+
+
+@pytest.mark.parametrize("other", [("create", {"a": 2}), ("update", {"a": 1})])
+def test_the_same_key_with_another_request_is_refused(engine: Engine, other: Any) -> None:
+    first = Caller(engine)
+    first.store.change(("create", {"a": 1}), write)
+    with pytest.raises(errors.IdempotencyKeyReused):
+        Caller(engine, key=first.call.key).store.change(other, write)
+
+
+def test_a_refusal_has_no_effect_and_stays_a_refusal(engine: Engine) -> None:
+    first, effects = Caller(engine), []
+
+    def refuse_after_writing(session: Session) -> None:
+        effects.append(write(session))
+        session.flush()
+        raise errors.SlotTaken()
+
+    with pytest.raises(errors.SlotTaken):
+        first.store.change(("create", {}), refuse_after_writing)
+    again = Caller(engine, key=first.call.key)
+    with pytest.raises(errors.SlotTaken):
+        again.store.change(("create", {}), write)
+    assert again.replayed
+    assert not written(engine, effects[0])
+
+
+def test_a_failure_that_decided_nothing_can_be_tried_again_with_its_key(engine: Engine) -> None:
+    first = Caller(engine)
+
+    def fail(session: Session) -> None:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError):
+        first.store.change(("create", {}), fail)
+    answer = Caller(engine, key=first.call.key).store.change(("create", {}), write)
+    assert written(engine, answer)
+
+
+def test_a_known_answer_is_given_without_preparing_for_another(engine: Engine) -> None:
+    first, request = Caller(engine), ("book", {})
+    answer = first.store.change_after(lambda: "asked", request, lambda session, _: write(session))
+
+    def ask_in_vain() -> str:
+        raise errors.Unavailable("patient")
+
+    again = Caller(engine, key=first.call.key)
+    kept = again.store.change_after(ask_in_vain, request, lambda session, _: write(session))
+    assert kept == answer
+
+
+def test_answers_are_forgotten_after_24_hours_and_not_before(engine: Engine) -> None:
+    caller = Caller(engine)
+    caller.store.change(("create", {}), write)
+    minute = timedelta(minutes=1)
+    for age, known in ((KEPT_FOR - minute, True), (KEPT_FOR + minute, False)):
+        with Session(engine) as session, session.begin():
+            forget_answers(session, Answer, now=datetime.now(UTC) + age)
+        kept = caller.store.read(
+            lambda session: session.scalar(select(Answer).filter_by(key=caller.store._key()))
+        )
+        assert (kept is not None) is known
+
+
+# SQLite has one writer at a time: there is no row to wait for.
+on_mariadb = pytest.mark.parametrize("database_urls", ["mariadb"], indirect=True)
+
+
+def side_by_side(*work: Callable[[], Any]) -> list[Any]:
+    with ThreadPoolExecutor(len(work)) as pool:
+        return [future.result() for future in [pool.submit(each) for each in work]]
+
+
+@on_mariadb
+def test_two_requests_with_one_key_at_once_act_once_and_answer_alike(engine: Engine) -> None:
+    first, begun = Caller(engine), Event()
+    second = Caller(engine, key=first.call.key)
+
+    def slow(session: Session) -> dict[str, str]:
+        begun.set()
+        time.sleep(0.3)
+        return write(session)
+
+    def follow() -> dict[str, str]:
+        begun.wait(5)
+        return second.store.change(("create", {}), refuse)
+
+    answers = side_by_side(lambda: first.store.change(("create", {}), slow), follow)
+    assert answers[0] == answers[1]
+    assert second.replayed
+
+
+@on_mariadb
+def test_a_request_whose_twin_takes_too_long_is_told_to_come_back(engine: Engine) -> None:
+    first, begun, done = Caller(engine), Event(), Event()
+
+    def very_slow(session: Session) -> dict[str, str]:
+        begun.set()
+        done.wait(8)
+        return write(session)
+
+    def follow() -> str:
+        begun.wait(5)
+        try:
+            with pytest.raises(errors.RequestInFlight):
+                Caller(engine, key=first.call.key).store.change(("create", {}), write)
+        finally:
+            done.set()
+        return "told"
+
+    answer, told = side_by_side(lambda: first.store.change(("create", {}), very_slow), follow)
+    assert told == "told"
+    assert written(engine, answer)
+
+
+@on_mariadb
+def test_a_change_is_tried_again_after_its_connection_is_killed(engine: Engine) -> None:
+    caller, tries = Caller(engine), []
+
+    def lose_the_connection_once(session: Session) -> dict[str, str]:
+        tries.append(1)
+        if len(tries) == 1:
+            number = session.connection().exec_driver_sql("SELECT CONNECTION_ID()").scalar_one()
+            with engine.connect() as other:
+                other.exec_driver_sql(f"KILL {number}")
+        answer = write(session)
+        session.flush()
+        return answer
+
+    answer = caller.store.change(("create", {}), lose_the_connection_once)
+    assert (len(tries), written(engine, answer)) == (2, True)
+
+
+def test_a_database_that_is_not_there_is_unavailable_and_names_no_address(tmp_path: Path) -> None:
+    engine = connect("mysql+pymysql://nobody:secret@127.0.0.1:1/clinic_patient")
+    with pytest.raises(errors.Unavailable) as refused:
+        Caller(engine, seconds=2).store.change(("create", {}), write)
+    assert refused.value.args == ("database",)

@@ -1,0 +1,56 @@
+"""What alembic makes is what the models say."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import MetaData, inspect
+from sqlalchemy.engine import URL
+
+from appointment.models import AppointmentBase
+from config.database import connect
+from config.migration import downgrade, upgrade
+from config.programs import catalogue
+from doctor.models import DoctorBase
+from patient.models import PatientBase
+
+METADATA: dict[str, MetaData] = {
+    "patient": PatientBase.metadata,
+    "doctor": DoctorBase.metadata,
+    "appointment": AppointmentBase.metadata,
+}
+
+
+@pytest.mark.parametrize("name", METADATA)
+def test_the_migrated_tables_are_those_of_the_models(
+    name: str, database_urls: dict[str, URL]
+) -> None:
+    url = database_urls[name]
+    upgrade(scripts=catalogue().databases[name], url=url)
+    engine = connect(url.render_as_string(hide_password=False))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        assert compare_metadata(context, METADATA[name]) == []
+    engine.dispose()
+
+
+@pytest.mark.parametrize("name", METADATA)
+def test_a_migrated_database_can_go_back_to_nothing_and_forward_again(
+    name: str, database_urls: dict[str, URL]
+) -> None:
+    url = database_urls[name].set(
+        database=database_urls[name].database.replace(name, f"{name}_back")  # type: ignore
+    )
+    scripts = catalogue().databases[name]
+    upgrade(scripts=scripts, url=url)
+    downgrade(scripts=scripts, url=url)
+    engine = connect(url.render_as_string(hide_password=False))
+    assert inspect(engine).get_table_names() == ["alembic_version"]
+    engine.dispose()
+    upgrade(scripts=scripts, url=url)
+
+
+def test_a_migrated_database_migrates_again_without_a_change(database_urls: dict[str, URL]) -> None:
+    for _ in range(2):
+        upgrade(scripts=catalogue().databases["patient"], url=database_urls["patient"])
