@@ -87,18 +87,23 @@ class Appointments:
             for bucket in wanted
         ]
         try:
-            with self._session.begin_nested():
-                self._session.execute(insert(Claim), rows)
+            self._session.execute(insert(Claim), rows)
         except IntegrityError as clash:
-            raise self._clash(parties, wanted) from clash
+            raise self._refusal(appointment, wanted) from clash
 
-    def _clash(self, parties: tuple[tuple[str, int], ...], wanted: range) -> Exception:
-        for (kind, party), refusal in zip(parties, (SlotTaken, PatientBusy), strict=True):
+    def _refusal(self, appointment: Appointment, wanted: range) -> Exception:
+        parties = (
+            (DOCTOR, appointment.doctor_id, SlotTaken),
+            (PATIENT, appointment.patient_id, PatientBusy),
+        )
+        for kind, party, refusal in parties:
             held = select(Claim.bucket).where(
                 Claim.kind == kind,
                 Claim.resource_id == party,
                 Claim.bucket >= wanted.start,
                 Claim.bucket < wanted.stop,
+                # SQLite inserts row by row, so some of our own may be there already.
+                Claim.appointment_id != appointment.id,
             )
             if self._session.scalar(held.limit(1)) is not None:
                 return refusal()

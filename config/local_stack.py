@@ -8,8 +8,9 @@ from pathlib import Path
 from config.programs import catalogue
 from config.servers import ServerFailed, install, missing_programs, needed, started
 from config.settings import Settings, environment, local_settings, stack_file
-from config.stack import Program, wait_until_200
+from config.stack import Program
 from config.stack import run as run_together
+from config.stack import wait_until_200
 
 __all__ = ["ServerFailed", "run"]
 

@@ -86,7 +86,8 @@ def stack_file(data_dir: Path) -> Path:
 
 def use_stack() -> None:
     """Take the addresses of the stack that runs here, where the environment names none."""
-    Env.read_env(stack_file(Path(Env().str("DATA_DIR", ".data"))), recurse=False)
+    env = Env()
+    env.read_env(stack_file(Path(env.str("DATA_DIR", ".data"))), recurse=False)
 
 
 def _read(addresses: dict[str, str]) -> Settings:

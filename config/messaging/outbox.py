@@ -27,7 +27,7 @@ from config.database import RecordId, UtcDateTime, connect, uri_of
 _log = logging.getLogger("outbox")
 
 BATCH = 100
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.1
 BACK_OFF_SECONDS = 1.0
 CONFIRM_SECONDS = 5.0
 

@@ -1,0 +1,106 @@
+"""The folder one private server lives in, and the life of its processes there."""
+
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from amqp.exceptions import AMQPError
+from pymysql.err import MySQLError
+from redis.exceptions import RedisError
+
+from config.servers.packages import PACKAGES, find_program, search_path
+from config.servers.process import ServerFailed, end, has_ended, launch, tail
+
+_START_LIMIT = 90.0
+_STEP_LIMIT = 60.0
+_LOG = "server.log"
+# What the three clients raise while a server is not up to answering yet.
+_REFUSALS = (OSError, AMQPError, MySQLError, RedisError)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that was launched; `probe` raises until it answers in its own protocol."""
+
+    setting: str
+    url: str
+    process: "subprocess.Popen[bytes]"
+    probe: Callable[[], None]
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def title(self) -> str:
+        return PACKAGES[self.setting].title
+
+
+@dataclass(frozen=True)
+class Site:
+    """Whatever is launched here is ended when `ending` unwinds, the last one first."""
+
+    setting: str
+    folder: Path
+    environ: Mapping[str, str]
+    lock: int
+    ending: ExitStack
+    say: Callable[[str], None]
+
+    @property
+    def title(self) -> str:
+        return PACKAGES[self.setting].title
+
+    def launch(
+        self, program: str, *options: str, log: str, **env: str
+    ) -> "subprocess.Popen[bytes]":
+        process = launch(
+            [find_program(program, environ=self.environ) or program, *options],
+            log=self.folder / log,
+            env={"PATH": search_path(self.environ), "HOME": str(self.folder), **env},
+            lock=self.lock,
+        )
+        self.ending.callback(end, process)
+        return process
+
+    def launch_server(
+        self, program: str, *options: str, port: int, **env: str
+    ) -> "subprocess.Popen[bytes]":
+        self.say(f"{self.title}: starting on port {port} ...")
+        process = self.launch(program, *options, log=_LOG, **env)
+        self.ending.callback(self._stop, process)
+        return process
+
+    def _stop(self, process: "subprocess.Popen[bytes]") -> None:
+        begun = time.monotonic()
+        end(process)
+        self.say(f"{self.title}: stopped after {time.monotonic() - begun:.1f} s")
+
+    def wait_until(self, done: Callable[[], bool], *, doing: str, log: str) -> None:
+        """For the small steps before the server itself."""
+        deadline = time.monotonic() + _STEP_LIMIT
+        while not done():
+            if time.monotonic() > deadline:
+                raise self.failed(f"{doing} took over {_STEP_LIMIT:.0f} s", log=log)
+            time.sleep(0.02)
+
+    def failed(self, why: str, *, log: str = _LOG) -> ServerFailed:
+        path = self.folder / log
+        return ServerFailed(
+            f"{self.title} did not start: {why}.\nThe end of {path}:\n{tail(path)}\n"
+            f"Remove {self.folder} to begin with empty data, or set {self.setting} "
+            f"to a {self.title} of your own."
+        )
+
+    def is_ready(self, server: Server) -> bool:
+        if has_ended(server.process):
+            raise self.failed(f"its process ended with code {server.process.wait()}")
+        try:
+            server.probe()
+        except _REFUSALS as refusal:
+            if time.monotonic() - server.begun > _START_LIMIT:
+                raise self.failed(
+                    f"no answer within {_START_LIMIT:.0f} s (the last one: {refusal})"
+                ) from refusal
+            return False
+        return True
