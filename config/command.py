@@ -15,6 +15,7 @@ from config.settings import (
     SettingsError,
     embedded_settings,
     real_settings,
+    table,
     use_stack,
 )
 
@@ -76,6 +77,12 @@ def stack() -> None:
     except (local_stack.ServerFailed, SettingsError) as refused:
         raise click.ClickException(str(refused)) from refused
     sys.exit(code)
+
+
+@main.command("settings")
+def settings_table() -> None:
+    """Print every setting, as the README shows them."""
+    click.echo(table())
 
 
 @main.command()

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zoneinfo import available_timezones
 
 import phonenumbers
@@ -13,6 +14,38 @@ from sqlalchemy.exc import ArgumentError
 
 EMBEDDED_BROKER = "memory://localhost/"
 SERVERS = ("AMQP_URI", "DATABASE_URL", "REDIS_URL")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """An environment variable, as the table of settings shows it."""
+
+    name: str
+    default: Any
+    meaning: str
+
+
+VARIABLES = (
+    Variable("PORT", 8000, "where the gateway listens"),
+    Variable("HOST", "127.0.0.1", "on which address; `0.0.0.0` inside a container"),
+    Variable("DATA_DIR", ".data", "databases of the embedded mode; servers of `make stack`"),
+    Variable("AMQP_URI", "", "RabbitMQ, `amqp://user:password@host:5672/vhost`; real mode only"),
+    Variable(
+        "DATABASE_URL",
+        "",
+        "MySQL or MariaDB, `mysql+pymysql://user:password@host:3306/clinic`; each service's "
+        "database is named after this one: `clinic_patient`, ...; real mode only",
+    ),
+    Variable("REDIS_URL", "", "Redis, `redis://:password@host:6379/0`; real mode only"),
+    Variable("CLINIC_TIMEZONE", "UTC", "IANA time zone of doctors who name none"),
+    Variable("PHONE_REGION", "", "region of national phone numbers, such as `GB`; none: refused"),
+    Variable("CALL_SECONDS", 5.0, "deadline of a request, from the gateway to the last service"),
+    Variable("PEER_SECONDS", 2.0, "deadline of one service asking another, within the former"),
+    Variable("GATEWAY_WORKERS", 2, "gunicorn processes"),
+    Variable("SERVICE_WORKERS", 10, "calls that a service process works on at once"),
+    Variable("LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING` or `ERROR`"),
+)
+DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
 
 
 class SettingsError(Exception):
@@ -47,6 +80,16 @@ class Settings:
             return URL.create("sqlite", database=str(self.data_dir / f"{name}.sqlite3"))
         url = make_url(self.database_url)
         return url.set(database=f"{url.database or 'clinic'}_{name}")
+
+
+def table() -> str:
+    """Every setting as a Markdown table."""
+    rows = [f"| `{each.name}` | {_shown(each.default)} | {each.meaning} |" for each in VARIABLES]
+    return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
+
+
+def _shown(default: object) -> str:
+    return f"`{default}`" if default != "" else ""
 
 
 def embedded_settings() -> Settings:
@@ -87,26 +130,26 @@ def stack_file(data_dir: Path) -> Path:
 def use_stack() -> None:
     """Take the addresses of the stack that runs here, where the environment names none."""
     env = Env()
-    env.read_env(stack_file(Path(env.str("DATA_DIR", ".data"))), recurse=False)
+    env.read_env(stack_file(Path(env.str("DATA_DIR", DEFAULTS["DATA_DIR"]))), recurse=False)
 
 
 def _read(addresses: dict[str, str]) -> Settings:
     env = Env()
     try:
         settings = Settings(
-            host=env.str("HOST", "127.0.0.1"),
-            port=env.int("PORT", 8000),
-            data_dir=Path(env.str("DATA_DIR", ".data")),
+            host=env.str("HOST", DEFAULTS["HOST"]),
+            port=env.int("PORT", DEFAULTS["PORT"]),
+            data_dir=Path(env.str("DATA_DIR", DEFAULTS["DATA_DIR"])),
             amqp_uri=addresses["AMQP_URI"],
             database_url=addresses["DATABASE_URL"],
             redis_url=addresses["REDIS_URL"],
-            clinic_timezone=env.str("CLINIC_TIMEZONE", "UTC"),
-            phone_region=env.str("PHONE_REGION", "") or None,
-            log_level=env.str("LOG_LEVEL", "INFO").upper(),
-            gateway_workers=env.int("GATEWAY_WORKERS", 2),
-            service_workers=env.int("SERVICE_WORKERS", 10),
-            call_seconds=env.float("CALL_SECONDS", 5.0),
-            peer_seconds=env.float("PEER_SECONDS", 2.0),
+            clinic_timezone=env.str("CLINIC_TIMEZONE", DEFAULTS["CLINIC_TIMEZONE"]),
+            phone_region=env.str("PHONE_REGION", DEFAULTS["PHONE_REGION"]) or None,
+            log_level=env.str("LOG_LEVEL", DEFAULTS["LOG_LEVEL"]).upper(),
+            gateway_workers=env.int("GATEWAY_WORKERS", DEFAULTS["GATEWAY_WORKERS"]),
+            service_workers=env.int("SERVICE_WORKERS", DEFAULTS["SERVICE_WORKERS"]),
+            call_seconds=env.float("CALL_SECONDS", DEFAULTS["CALL_SECONDS"]),
+            peer_seconds=env.float("PEER_SECONDS", DEFAULTS["PEER_SECONDS"]),
         )
     except (EnvError, ValueError) as refused:
         raise SettingsError(f"{refused}.") from refused
