@@ -6,6 +6,7 @@ Imports wait until a command runs: services must be patched by eventlet before a
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -13,10 +14,10 @@ import click
 from config.settings import (
     Settings,
     SettingsError,
+    beside_stack,
     embedded_settings,
     real_settings,
     table,
-    use_stack,
 )
 
 
@@ -29,7 +30,7 @@ def main() -> None:
 @main.command()
 def run() -> None:
     """Run the whole system in this process; needs no server."""
-    settings = _settings(embedded=True)
+    settings = _settings(embedded_settings)
     _patch()
     from config import embedded
 
@@ -43,7 +44,7 @@ def run() -> None:
 @click.argument("program")
 def serve(program: str) -> None:
     """Run one PROGRAM of config/services.yml on the servers that the environment names."""
-    settings = _settings(embedded=False)
+    settings = _settings(real_settings)
     if program == "gateway":
         _become_gunicorn()
     _patch()
@@ -55,7 +56,7 @@ def serve(program: str) -> None:
 @main.command()
 def migrate() -> None:
     """Create or upgrade every service's database."""
-    settings = _settings(embedded=False)
+    settings = _settings(real_settings)
     from config.migration import upgrade
     from config.programs import catalogue
 
@@ -88,8 +89,7 @@ def settings_table() -> None:
 @main.command()
 def shell() -> None:
     """Open `nameko shell` on the running stack: n.rpc.patient.get(1)."""
-    use_stack()
-    settings = _settings(embedded=False)
+    settings = _settings(beside_stack)
     _patch()
     from argparse import Namespace
     from importlib import import_module
@@ -103,9 +103,9 @@ def shell() -> None:
     nameko_shell.main(Namespace(config=None, broker=settings.amqp_uri, interface=None))
 
 
-def _settings(*, embedded: bool) -> Settings:
+def _settings(read: Callable[[], Settings]) -> Settings:
     try:
-        return embedded_settings() if embedded else real_settings()
+        return read()
     except SettingsError as refused:
         raise click.ClickException(str(refused)) from refused
 

@@ -94,12 +94,22 @@ def _shown(default: object) -> str:
 
 def embedded_settings() -> Settings:
     """Settings of the embedded mode: no server is named, and none of theirs is looked at."""
-    return _read(dict.fromkeys(SERVERS, "") | {"AMQP_URI": EMBEDDED_BROKER})
+    return _read(Env(), dict.fromkeys(SERVERS, "") | {"AMQP_URI": EMBEDDED_BROKER})
 
 
 def real_settings() -> Settings:
     """:raises SettingsError: naming the server addresses that are missing or unusable."""
+    return _real(Env())
+
+
+def beside_stack() -> Settings:
+    """As ``real_settings``; addresses that are not set are those of the stack that runs here."""
     env = Env()
+    env.read_env(stack_file(Path(env.str("DATA_DIR", DEFAULTS["DATA_DIR"]))), recurse=False)
+    return _real(env)
+
+
+def _real(env: Env) -> Settings:
     addresses = {name: env.str(name, "") for name in SERVERS}
     missing = [name for name, address in addresses.items() if not address]
     if missing:
@@ -109,12 +119,12 @@ def real_settings() -> Settings:
     if not addresses["REDIS_URL"].startswith(("redis://", "rediss://")):
         raise SettingsError("REDIS_URL must look like redis://:password@host:6379/0.")
     _check_database(addresses["DATABASE_URL"])
-    return _read(addresses)
+    return _read(env, addresses)
 
 
 def local_settings() -> Settings:
     """Settings of this machine alone, for the stack that starts what servers are missing."""
-    return _read(dict.fromkeys(SERVERS, ""))
+    return _read(Env(), dict.fromkeys(SERVERS, ""))
 
 
 def environment() -> dict[str, str]:
@@ -127,14 +137,7 @@ def stack_file(data_dir: Path) -> Path:
     return data_dir / "stack.env"
 
 
-def use_stack() -> None:
-    """Take the addresses of the stack that runs here, where the environment names none."""
-    env = Env()
-    env.read_env(stack_file(Path(env.str("DATA_DIR", DEFAULTS["DATA_DIR"]))), recurse=False)
-
-
-def _read(addresses: dict[str, str]) -> Settings:
-    env = Env()
+def _read(env: Env, addresses: dict[str, str]) -> Settings:
     try:
         settings = Settings(
             host=env.str("HOST", DEFAULTS["HOST"]),
