@@ -88,7 +88,7 @@ def settings_table() -> None:
 
 @main.command()
 def shell() -> None:
-    """Open `nameko shell` on the running stack: n.rpc.patient.get(1)."""
+    """Open `nameko shell` on the stack that runs here, or on the servers that are named."""
     settings = _settings(beside_stack)
     _patch()
     from argparse import Namespace

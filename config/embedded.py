@@ -27,14 +27,12 @@ STOP_SECONDS = 4.0
 LARGEST_HEADER = 8190
 
 BANNER = """
-Appointment scheduling is ready at {url} (started in {seconds:.1f} s).
+{title} is ready at {url} (started in {seconds:.1f} s).
 
 Runs here: gateway, {programs}
 Data:      {data}
 Ready?     {url}/readyz
 Stop:      Ctrl-C
-
-Try it, in another terminal (a patient, a doctor, an appointment):
 
 {walkthrough}"""
 
@@ -71,6 +69,7 @@ def banner(settings: Settings, *, seconds: float) -> str:
     # Any day will do, but not the same at each start: a time can be booked only once.
     day = utc_now() + timedelta(days=random.randrange(2, 360))
     return BANNER.format(
+        title=catalogue().title,
         url=url,
         seconds=seconds,
         programs=", ".join(program.name for program in catalogue().programs),

@@ -15,10 +15,10 @@ from config.stack import wait_until_200
 __all__ = ["ServerFailed", "run"]
 
 READY = """
-The stack is ready at {url}
+{title} is ready at {url}
 
 Ready?     {url}/readyz
-Shell:     make shell, then n.rpc.patient.get(1)
+Shell:     make shell
 Servers:   AMQP_URI, DATABASE_URL and REDIS_URL are in {addresses}
 Stop:      Ctrl-C ends all of it
 """
@@ -52,7 +52,7 @@ def _run_programs(
 
     def announce() -> None:
         text = READY if wait_until_200(f"{url}/readyz") else NOT_READY
-        _say(text.format(url=url, addresses=kept))
+        _say(text.format(title=catalogue().title, url=url, addresses=kept))
 
     _keep(kept, addresses)
     try:

@@ -43,7 +43,7 @@ class LineFormatter(TraceWithoutTexts, JsonFormatter):
 
 
 class ConsoleFormatter(TraceWithoutTexts):
-    """``12:30:01 INFO  gateway request route=/patients status=201 [correlation id]``"""
+    """``12:30:01 INFO  gateway request route=/things status=201 [correlation id]``"""
 
     def format(self, record: logging.LogRecord) -> str:
         extra = {key: value for key, value in vars(record).items() if key not in _STANDARD}

@@ -24,6 +24,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Catalogue:
+    title: str
     language: str
     databases: dict[str, str]
     programs: tuple[Program, ...]
@@ -38,6 +39,7 @@ class Catalogue:
 def catalogue() -> Catalogue:
     content = yaml.safe_load(Path(__file__).with_name("services.yml").read_text())
     return Catalogue(
+        title=content["title"],
         language=content["language"],
         databases=content["databases"],
         programs=tuple(

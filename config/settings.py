@@ -34,10 +34,10 @@ VARIABLES = (
         "DATABASE_URL",
         "",
         "MySQL or MariaDB, `mysql+pymysql://user:password@host:3306/clinic`; each service's "
-        "database is named after this one: `clinic_patient`, ...; real mode only",
+        "database is named after this one, `clinic_<service>`; real mode only",
     ),
     Variable("REDIS_URL", "", "Redis, `redis://:password@host:6379/0`; real mode only"),
-    Variable("CLINIC_TIMEZONE", "UTC", "IANA time zone of doctors who name none"),
+    Variable("CLINIC_TIMEZONE", "UTC", "IANA time zone of records that name none"),
     Variable("PHONE_REGION", "", "region of national phone numbers, such as `GB`; none: refused"),
     Variable("CALL_SECONDS", 5.0, "deadline of a request, from the gateway to the last service"),
     Variable("PEER_SECONDS", 2.0, "deadline of one service asking another, within the former"),
