@@ -10,6 +10,7 @@ CANCELLED = "cancelled"
 
 BUCKET = timedelta(minutes=5)
 DEFAULT_MINUTES = 30
+OUT_OF_RANGE = {"date": "Is too far away."}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -18,14 +19,19 @@ def start_instant(date: datetime, *, timezone: str) -> datetime:
 
     A local time that occurs twice, on the night the clocks go back, means the first one.
 
-    :raises InvalidInput: for a local time that a clock change skips.
+    :raises InvalidInput: for a local time that a clock change skips, and outside of the years
+        1 to 9999 in UTC.
     """
     if date.tzinfo is not None:
         return date.astimezone(UTC)
     zone = ZoneInfo(timezone)
-    instant = date.replace(tzinfo=zone).astimezone(UTC)
+    try:
+        instant = date.replace(tzinfo=zone).astimezone(UTC)
+        there = instant.astimezone(zone).replace(tzinfo=None)
+    except OverflowError as far:
+        raise InvalidInput(OUT_OF_RANGE) from far
     # A skipped time comes back from UTC as another one; PEP 495 tells no other way to find it.
-    if instant.astimezone(zone).replace(tzinfo=None) != date:
+    if there != date:
         raise InvalidInput({"date": f"The clocks in {timezone} skip this time."})
     return instant
 
@@ -38,7 +44,7 @@ def period(start: datetime, *, minutes: int | None) -> tuple[datetime, datetime]
     try:
         return start, start + timedelta(minutes=minutes or DEFAULT_MINUTES)
     except OverflowError as late:
-        raise InvalidInput({"date": "Is too far in the future."}) from late
+        raise InvalidInput(OUT_OF_RANGE) from late
 
 
 def check_in_future(start: datetime, *, now: datetime) -> None:

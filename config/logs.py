@@ -30,9 +30,12 @@ class TraceWithoutTexts(logging.Formatter):
     def formatException(  # noqa: N802 (the name is the standard library's)
         self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | Any
     ) -> str:
-        lines = []
+        lines: list[str] = []
+        seen: set[int] = set()
         error: BaseException | None = ei[1]
-        while error is not None:
+        # An exception may be its own cause.
+        while error is not None and id(error) not in seen:
+            seen.add(id(error))
             lines += [*traceback.format_tb(error.__traceback__), f"{type(error).__qualname__}\n"]
             error = error.__cause__ or error.__context__
         return "".join(lines).rstrip()

@@ -155,7 +155,7 @@ def _read(env: Env, addresses: dict[str, str]) -> Settings:
             peer_seconds=env.float("PEER_SECONDS", DEFAULTS["PEER_SECONDS"]),
         )
     except (EnvError, ValueError) as refused:
-        raise SettingsError(f"{refused}.") from refused
+        raise SettingsError(f"{str(refused).rstrip('.')}.") from refused
     _check(settings)
     return settings
 
@@ -163,6 +163,8 @@ def _read(env: Env, addresses: dict[str, str]) -> Settings:
 def _check(settings: Settings) -> None:
     if not 1 <= settings.port <= 65535:
         raise SettingsError("PORT must be between 1 and 65535.")
+    if not settings.host:
+        raise SettingsError("HOST must be an address, such as 127.0.0.1 or 0.0.0.0.")
     if settings.clinic_timezone not in available_timezones():
         raise SettingsError("CLINIC_TIMEZONE must be an IANA time zone such as Europe/Berlin.")
     if settings.phone_region not in (None, *phonenumbers.SUPPORTED_REGIONS):
@@ -177,7 +179,7 @@ def _check(settings: Settings) -> None:
 def _check_database(address: str) -> None:
     try:
         driver = make_url(address).drivername
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         driver = ""
     if driver != "mysql+pymysql":
         raise SettingsError(

@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 from werkzeug import Request
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 LARGEST_BODY = 64 * 1024
 
@@ -17,7 +17,8 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class ApiRequest(Request):
-    max_content_length = LARGEST_BODY
+    # One byte more, so that a body without a declared length shows that it is too large.
+    max_content_length = LARGEST_BODY + 1
 
     def json_body(self) -> Any:
         """The body's JSON value.
@@ -27,9 +28,12 @@ class ApiRequest(Request):
         """
         if self.mimetype != "application/json":
             raise UnsupportedMediaType("The body must be application/json.")
+        body = self.get_data(cache=False)
+        if len(body) > LARGEST_BODY:
+            raise RequestEntityTooLarge()
         try:
             return json.loads(
-                self.get_data(cache=False).decode("utf-8"),
+                body.decode("utf-8"),
                 object_pairs_hook=_without_duplicates,
                 parse_constant=_refuse_constant,
             )

@@ -9,8 +9,10 @@ from config.messaging.client import Answer
 
 
 def as_json(value: Any, *, status: int, content_type: str = "application/json") -> Response:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return Response(
-        json.dumps(value, ensure_ascii=False, separators=(",", ":")),
+        # A lone surrogate, quoted from a request, has no bytes in UTF-8; it stays an escape.
+        text.encode("utf-8", "backslashreplace"),
         status=status,
         content_type=content_type,
     )

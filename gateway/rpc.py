@@ -8,7 +8,8 @@ from typing import Any
 from amqp.exceptions import AMQPError
 
 from config.messaging.call import DEADLINE, headers_of, new_context
-from config.messaging.client import Answer, Pool, Request
+from config.messaging.client import Answer, Request
+from config.messaging.pool import Pool
 from config.settings import Settings
 from schemas.errors import SchedulingError, Unavailable
 

@@ -23,7 +23,7 @@ class Patient(PatientBase):
     id: Mapped[int] = mapped_column(RecordId, primary_key=True)
     name: Mapped[str] = mapped_column(String(200))
     email: Mapped[str | None] = mapped_column(String(254))
-    # Addresses are compared without case; folding may double a text's length.
+    # Addresses are compared without case; lower case may be longer than upper case.
     email_key: Mapped[str | None] = mapped_column(String(508), unique=True)
     phone: Mapped[str] = mapped_column(String(16))
     dob: Mapped[date] = mapped_column(Date)

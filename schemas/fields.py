@@ -17,12 +17,13 @@ MAX_ID = 2**63 - 1
 
 # RFC 3339, section 5.6; offset and seconds may be left out (local time in the doctor's zone).
 _INSTANT = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:[0-5]\d)?", re.ASCII
 )
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _LINE_BREAKS = frozenset("\n\r\t")
-# Cc and Cs: control characters and lone surrogates, which no database or mail program takes well.
-_UNPRINTABLE = frozenset(("Cc", "Cs"))
+# Control characters, lone surrogates and Unicode's own line ends: nothing that is shown to people
+# takes them well.
+_UNPRINTABLE = frozenset(("Cc", "Cs", "Zl", "Zp"))
 
 
 class Text(fields.String):
@@ -42,6 +43,8 @@ class Text(fields.String):
             raise ValidationError(f"Must have at most {self.longest} characters.")
         if any(unicodedata.category(c) in _UNPRINTABLE and c not in self.allowed for c in text):
             raise ValidationError("Must not contain control characters.")
+        if all(unicodedata.category(c)[0] in "CZ" for c in text):
+            raise ValidationError("Must not be empty.")
         return text
 
 
@@ -54,7 +57,7 @@ class Email(Text):
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
         try:
-            return validate_email(text, check_deliverability=False).normalized
+            return validate_email(text, check_deliverability=False, strict=True).normalized
         except EmailNotValidError as refused:
             raise ValidationError("Not a valid e-mail address.") from refused
 

@@ -38,4 +38,4 @@ class DoctorSchema(PersonSchema):
 
 def email_key(email: str | None) -> str | None:
     """The form in which addresses are compared: without regard to case."""
-    return None if email is None else email.casefold()
+    return None if email is None else email.lower()

@@ -15,6 +15,9 @@ CORRELATION, DEADLINE, KEY = "correlation_id", "deadline", "idempotency_key"
 class DeadlineExceeded(Exception):
     """The caller has stopped waiting; nothing was done."""
 
+    def __str__(self) -> str:
+        return "The call came after its deadline; nothing was done."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Call:

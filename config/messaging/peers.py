@@ -7,8 +7,9 @@ from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
 
 from config.messaging.call import DEADLINE, headers_of, new_context
-from config.messaging.client import Answer, Pool, Request
+from config.messaging.client import Answer, Request
 from config.messaging.current_call import call_of
+from config.messaging.pool import Pool
 
 Ask = Callable[..., list[Answer]]
 

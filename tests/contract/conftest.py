@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from config.messaging.call import DEADLINE, headers_of, new_context
-from config.messaging.client import Answer, Pool, Request
+from config.messaging.client import Answer, Request
+from config.messaging.pool import Pool
 from schemas.errors import Unavailable
 from tests.systems import plain_environ, running
 

@@ -9,7 +9,8 @@ from nameko.exceptions import IncorrectSignature, MethodNotFound, RemoteError, g
 from nameko.standalone.rpc import ServiceRpcProxy
 
 from config.messaging.call import DeadlineExceeded, headers_of, new_context
-from config.messaging.client import Answer, Pool, Request
+from config.messaging.client import Answer, Request
+from config.messaging.pool import Pool
 from schemas import errors
 
 

@@ -1,0 +1,118 @@
+"""Events are CloudEvents, and tell ids, times and status words only."""
+
+import json
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from marshmallow import ValidationError
+
+from schemas.events import DATA, NAMES, EventSchema, envelope
+
+NINE = datetime(2027, 3, 1, 9, tzinfo=UTC)
+CHECK_UP = {
+    "appointment_id": 3,
+    "patient_id": 1,
+    "doctor_id": 2,
+    "start": NINE,
+    "end": NINE.replace(minute=30),
+    "status": "booked",
+}
+PERSONAL = {
+    "name": "Ada Byron",
+    "email": "ada@example.com",
+    "phone": "+442079460958",
+    "dob": "1985-12-10",
+    "address": "London",
+    "description": "Check-up",
+    "cancel_reason": "ill",
+}
+
+
+def told(**changes):
+    return envelope(
+        **{
+            "source": "appointment",
+            "name": "scheduled",
+            "subject": 3,
+            "sequence": 1,
+            "time": NINE,
+            "correlation_id": "abc",
+            "data": CHECK_UP,
+        }
+        | changes
+    )
+
+
+def test_an_event_has_every_member_of_the_contract():
+    event = told()
+    assert uuid.UUID(event.pop("id"))
+    assert event == {
+        "specversion": "1.0",
+        "source": "/appointment",
+        "type": "appointment.scheduled",
+        "subject": "3",
+        "time": "2027-03-01T09:00:00Z",
+        "datacontenttype": "application/json",
+        "sequence": 1,
+        "correlationid": "abc",
+        "data": {
+            "appointmentId": 3,
+            "patientId": 1,
+            "doctorId": 2,
+            "start": "2027-03-01T09:00:00Z",
+            "end": "2027-03-01T09:30:00Z",
+            "status": "booked",
+        },
+    }
+
+
+def test_no_two_events_have_the_same_id():
+    assert told()["id"] != told()["id"]
+
+
+@pytest.mark.parametrize(("source", "name"), [(s, name) for s in NAMES for name in NAMES[s]])
+def test_an_event_of_every_name_is_one_that_its_reader_takes(source, name):
+    event = told(source=source, name=name, data=CHECK_UP)
+    read = EventSchema().load(json.loads(json.dumps(event)))
+    assert read["type"] == f"{source}.{name}"
+    assert read["time"] == NINE
+    assert DATA[source]().load(read["data"])[f"{source}_id"] == CHECK_UP[f"{source}_id"]
+
+
+@pytest.mark.parametrize("source", NAMES)
+def test_what_is_personal_stays_behind_even_when_it_is_given(source):
+    event = json.dumps(told(source=source, name=NAMES[source][0], data=CHECK_UP | PERSONAL))
+    assert [value for value in PERSONAL.values() if value in event] == []
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("specversion", "0.3"),
+        ("id", "1"),
+        ("source", "appointment"),
+        ("source", "/billing"),
+        ("type", "appointment.paid"),
+        ("type", "scheduled"),
+        ("datacontenttype", "text/plain"),
+        ("sequence", 0),
+        ("sequence", "1"),
+        ("sequence", 2**63),
+        ("time", "yesterday"),
+        ("data", "text"),
+    ],
+)
+def test_an_event_that_breaks_the_contract_is_not_read(member, value):
+    with pytest.raises(ValidationError) as refused:
+        EventSchema().load(told() | {member: value})
+    assert list(refused.value.messages) == [member]
+
+
+@pytest.mark.parametrize("member", sorted(told()))
+def test_an_event_without_one_of_its_members_is_not_read(member):
+    event = told()
+    del event[member]
+    with pytest.raises(ValidationError) as refused:
+        EventSchema().load(event)
+    assert list(refused.value.messages) == [member]
