@@ -138,3 +138,13 @@ def test_a_call_of_a_stock_client_has_a_key_of_its_own(raising_service: str) -> 
 @pytest.mark.parametrize("value", [None, True, 2**63 - 1, "naïve 🙂", [1, [2]], {"a": {"b": None}}])
 def test_plain_json_values_arrive_unchanged(value: Any, ask: Callable[..., Answer]) -> None:
     assert ask("echo", value).result() == value
+
+
+def test_one_silent_peer_does_not_shut_out_the_one_asked_beside_it(pool: Pool) -> None:
+    context = new_context(correlation="c", seconds=5, key="k")
+    both = [Request("raising", "echo", (1,)), Request("nobody", "get", (1,))]
+    for _ in range(8):
+        with pytest.raises(errors.Unavailable, match="nobody"):
+            pool.ask(*both, headers=headers_of(context), deadline=time.time() + 5)
+    (answer,) = pool.ask(both[0], headers=headers_of(context), deadline=time.time() + 5)
+    assert answer.result() == 1
