@@ -121,4 +121,9 @@ def real_system(folder: Path, addresses: Mapping[str, str]) -> Iterator[System]:
             for name in (*(program.name for program in catalogue().programs), "gateway")
         ]
         wait_until_ready(url, *processes, logs=folder)
-        yield System(url, environ, folder)
+        try:
+            yield System(url, environ, folder)
+        finally:
+            # All at once: each takes a while to drain, and then is waited for by itself.
+            for process in processes:
+                process.send_signal(signal.SIGTERM)

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from amqp.exceptions import AMQPError
-from kombu import Connection, Consumer, Exchange, Message, Producer, Queue
+from kombu import Consumer, Exchange, Message, Producer, Queue
 from kombu.exceptions import KombuError
+
+from config.messaging.connection import bound_waits, open_connection
 
 _log = logging.getLogger("rpc")
 
@@ -66,7 +68,7 @@ class Client:
         self._replies: dict[str, Message] = {}
         self._unroutable: set[str] = set()
         self._reply_to = uuid.uuid4().hex
-        self._connection = Connection(uri, connect_timeout=seconds)
+        self._connection = open_connection(uri, seconds=seconds)
         try:
             self._channel = self._connection.channel()
             self._producer = Producer(self._channel, on_return=self._on_return)
@@ -92,7 +94,7 @@ class Client:
         self._consumer.consume()
 
     def _on_reply(self, message: Message) -> None:
-        self._replies[message.properties["correlation_id"]] = message
+        self._replies[str(message.properties.get("correlation_id"))] = message
 
     def _on_return(self, *returned: Any) -> None:
         message = returned[-1]
@@ -105,6 +107,7 @@ class Client:
 
         :raises OSError, amqp.AMQPError: when the connection breaks.
         """
+        bound_waits(self._connection, seconds=seconds_left(deadline))
         ids = [self._send(request, headers, deadline) for request in requests]
         sent = zip(ids, requests, strict=True)
         return [self._outcome(number, request, deadline) for number, request in sent]

@@ -13,7 +13,7 @@ from typing import Any
 import eventlet
 from amqp.exceptions import AMQPError
 from eventlet.event import Event
-from kombu import Connection, Exchange, Producer
+from kombu import Exchange, Producer
 from kombu.exceptions import KombuError
 from nameko.constants import AMQP_URI_CONFIG_KEY
 from nameko.extensions import DependencyProvider
@@ -23,6 +23,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from config.clock import utc_now
 from config.database import RecordId, UtcDateTime, connect, uri_of
+from config.messaging.connection import open_connection
 
 _log = logging.getLogger("outbox")
 
@@ -60,9 +61,7 @@ class Publisher:
 
     def __init__(self, uri: str, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._connection = Connection(
-            uri, connect_timeout=CONFIRM_SECONDS, transport_options={"confirm_publish": True}
-        )
+        self._connection = open_connection(uri, seconds=CONFIRM_SECONDS, confirm=True)
         self._producer = Producer(self._connection.channel(), exchange)
         self._producer.maybe_declare(exchange)
 

@@ -1,0 +1,26 @@
+"""Connections to the broker on which nothing waits for ever."""
+
+from kombu import Connection
+
+
+def open_connection(uri: str, *, seconds: float, confirm: bool = False) -> Connection:
+    """A connection that is up. Later waits of its own (a declaration, say) are bounded too.
+
+    :param confirm: whether publishing waits until the broker has taken the message.
+    :raises OSError, AMQPError, KombuError: when it is not up after ``seconds``.
+    """
+    connection = Connection(
+        uri, connect_timeout=seconds, transport_options={"confirm_publish": confirm}
+    )
+    # By itself kombu rests two seconds and tries again, whatever the caller's deadline.
+    connection.ensure_connection(max_retries=0, timeout=seconds)
+    bound_waits(connection, seconds=seconds)
+    return connection
+
+
+def bound_waits(connection: Connection, *, seconds: float) -> None:
+    """From now on, a frozen broker is given up after ``seconds``; py-amqp itself would wait."""
+    # The memory transport of the embedded mode has no socket, and nothing to wait for.
+    socket = getattr(connection.connection, "sock", None)
+    if socket is not None:
+        socket.settimeout(seconds)
