@@ -1,0 +1,119 @@
+"""What the end-to-end tests say to the system, in the words of the front desk."""
+
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import httpx
+
+Json = dict[str, Any]
+Found = TypeVar("Found")
+
+PROBLEM_MEMBERS = {"type", "title", "status", "detail", "code", "correlationId"}
+
+
+def unique() -> str:
+    return uuid.uuid4().hex[:12]
+
+
+def patient_body(**changes: Any) -> Json:
+    return {
+        "name": "Ada Byron",
+        "email": f"ada.{unique()}@example.org",
+        "phone": "+442079460958",
+        "dob": "1985-12-10",
+        "address": "12 St James Square\nLondon",
+        **changes,
+    }
+
+
+def doctor_body(**changes: Any) -> Json:
+    return {
+        "name": "Dr Elizabeth Garrett",
+        "email": f"elizabeth.{unique()}@example.org",
+        "phone": "+442079460321",
+        "speciality": "General practice",
+        "timezone": "UTC",
+        **changes,
+    }
+
+
+def register_patient(client: httpx.Client, **changes: Any) -> Json:
+    return stored(client.post("/patients", json=patient_body(**changes)))
+
+
+def register_doctor(client: httpx.Client, **changes: Any) -> Json:
+    return stored(client.post("/doctors", json=doctor_body(**changes)))
+
+
+def stored(response: httpx.Response) -> Json:
+    assert response.status_code == 201, response.text
+    record: Json = response.json()
+    return record
+
+
+def morning(days: int = 30) -> datetime:
+    """Nine o'clock UTC in some days, far enough from now for every test."""
+    day = datetime.now(UTC).replace(hour=9, minute=0, second=0, microsecond=0)
+    return day + timedelta(days=days)
+
+
+def rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def booking_body(patient: Json, doctor: Json, start: datetime | str, **changes: Any) -> Json:
+    date = start if isinstance(start, str) else rfc3339(start)
+    return {
+        "patientId": patient["id"],
+        "doctorId": doctor["id"],
+        "date": date,
+        "description": "Check-up",
+        **changes,
+    }
+
+
+def book(
+    client: httpx.Client,
+    patient: Json,
+    doctor: Json,
+    start: datetime | str,
+    *,
+    key: str | None = None,
+    **changes: Any,
+) -> httpx.Response:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    body = booking_body(patient, doctor, start, **changes)
+    return client.post("/appointments", json=body, headers=headers)
+
+
+def problem(response: httpx.Response, status: int, code: str) -> Json:
+    """The problem body, once it is seen to be whole and of this ``status`` and ``code``."""
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    body: Json = response.json()
+    assert body.keys() >= PROBLEM_MEMBERS
+    assert (body["status"], body["code"]) == (status, code)
+    assert body["correlationId"] == response.headers["X-Correlation-Id"]
+    assert "Traceback" not in response.text
+    return body
+
+
+def refused_fields(response: httpx.Response) -> set[str]:
+    """The names of the fields that an invalid request is refused for."""
+    errors = problem(response, 422, "invalid")["errors"]
+    assert all(error.keys() == {"field", "message"} and error["message"] for error in errors)
+    return {error["field"] for error in errors}
+
+
+def eventually(
+    look: Callable[[], Found | None], *, seconds: float, every: float = 0.05, what: str
+) -> Found:
+    """What ``look`` finds in the end: anything but None or False."""
+    until = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < until, f"not within {seconds} s: {what}"
+        time.sleep(every)
+    return found
