@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from config.messaging.client import Request
+from nameko.exceptions import RemoteError
+
+from config.messaging.call import DeadlineExceeded
+from config.messaging.client import Answer, Request
 from config.messaging.peers import Ask
-from schemas.errors import DoctorNotFound, UnknownDoctor, UnknownPatient
+from schemas.errors import DoctorNotFound, Unavailable, UnknownDoctor, UnknownPatient
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +37,19 @@ def ask_parties(ask: Ask, *, patient_id: int, doctor_id: int) -> Parties:
     patient, doctor = ask(
         Request("patient", "exists", (patient_id,)), Request("doctor", "availability", (doctor_id,))
     )
-    try:
-        availability = doctor.result()
-    except DoctorNotFound:
-        availability = None
     return Parties(
         patient_id=patient_id,
         doctor_id=doctor_id,
-        patient_known=patient.result(),
-        doctor=availability,
+        patient_known=_checked("patient", patient),
+        doctor=_checked("doctor", doctor),
     )
+
+
+def _checked(service: str, answer: Answer) -> Any:
+    try:
+        return answer.result()
+    except DoctorNotFound:
+        return None
+    except (RemoteError, DeadlineExceeded) as failure:
+        # It could not be checked, which is neither yes nor no.
+        raise Unavailable(service) from failure

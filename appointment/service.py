@@ -59,7 +59,7 @@ class AppointmentService:
     def get(self, appointment_id: int) -> dict[str, Any]:
         """:raises AppointmentNotFound:"""
         wanted = load_id(appointment_id)
-        return self.store.read(lambda session: _dump(Appointments(session).get(wanted)))
+        return self.store.transact(lambda session: _dump(Appointments(session).get(wanted)))
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def cancel(self, appointment_id: int, reason: str | None = None) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class AppointmentService:
     @rpc(expected_exceptions=errors.SchedulingError)
     def health(self) -> str:
         """``ok``, or :raises Unavailable: when the database does not answer."""
-        return self.store.read(database_answers)
+        return self.store.transact(database_answers)
 
 
 def _timed(wanted: Mapping[str, Any], *, timezone: str) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from config.settings import (
     table,
 )
 
+GATEWAY = "gateway"
+
 
 @click.group(help=__doc__.splitlines()[0] if __doc__ else None)
 def main() -> None:
@@ -33,10 +35,11 @@ def run() -> None:
     settings = _settings(embedded_settings)
     _patch()
     from config import embedded
+    from config.preflight import StartRefused
 
     try:
         embedded.run(settings)
-    except embedded.StartRefused as refused:
+    except StartRefused as refused:
         raise click.ClickException(str(refused)) from refused
 
 
@@ -45,8 +48,14 @@ def run() -> None:
 def serve(program: str) -> None:
     """Run one PROGRAM of config/services.yml on the servers that the environment names."""
     settings = _settings(real_settings)
-    if program == "gateway":
+    from config.programs import catalogue
+
+    names = [each.name for each in catalogue().programs]
+    if program == GATEWAY:
         _become_gunicorn()
+    if program not in names:
+        there_are = ", ".join([*names, GATEWAY])
+        raise click.UsageError(f"There is no program {program}; there are {there_are}.")
     _patch()
     from config import process
 
@@ -57,11 +66,21 @@ def serve(program: str) -> None:
 def migrate() -> None:
     """Create or upgrade every service's database."""
     settings = _settings(real_settings)
+    from sqlalchemy.exc import OperationalError
+
     from config.migration import upgrade
     from config.programs import catalogue
 
     for name, scripts in catalogue().databases.items():
-        upgrade(scripts=scripts, url=settings.database(name))
+        try:
+            upgrade(scripts=scripts, url=settings.database(name))
+        except OperationalError as refused:
+            number, *_ = refused.orig.args if refused.orig else ("",)
+            where = settings.database(name).render_as_string(hide_password=True)
+            raise click.ClickException(
+                f"The database {where} cannot be migrated (error {number}): is the server up, "
+                "and may this user create databases and tables?"
+            ) from refused
         click.echo(f"{name}: up to date")
 
 
@@ -72,10 +91,11 @@ def stack() -> None:
     Servers that AMQP_URI, DATABASE_URL or REDIS_URL name are used; the others are started here.
     """
     from config import local_stack
+    from config.preflight import StartRefused
 
     try:
         code = local_stack.run()
-    except (local_stack.ServerFailed, SettingsError) as refused:
+    except (local_stack.ServerFailed, SettingsError, StartRefused) as refused:
         raise click.ClickException(str(refused)) from refused
     sys.exit(code)
 

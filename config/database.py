@@ -1,5 +1,6 @@
 """The database of a service: column types, engine, and transactions that are retried whole."""
 
+import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, Timeout
 from sqlalchemy.orm import Session
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
+_log = logging.getLogger("database")
+
 Result = TypeVar("Result")
 
 # Each table says so itself: what is equal is then the same on every server, whatever its default.
@@ -29,10 +32,14 @@ MYSQL_TABLE = {
     "mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"
 }
 LOCK_WAIT_SECONDS = 2
+# More than the longest wait for a lock.
+STATEMENT_SECONDS = 5
 LOCK_WAIT_TIMEOUT = 1205
 DEADLOCK = 1213
+# A deadlock takes the savepoints along; leaving one of them then fails in the deadlock's place.
+SAVEPOINT_GONE = 1305
 CONNECTION_LOST = (2006, 2013, 1927)
-RETRIED = frozenset((LOCK_WAIT_TIMEOUT, DEADLOCK, *CONNECTION_LOST))
+RETRIED = frozenset((LOCK_WAIT_TIMEOUT, DEADLOCK, SAVEPOINT_GONE, *CONNECTION_LOST))
 
 # SQLite counts up only what it calls an integer.
 RecordId = BigInteger().with_variant(Integer(), "sqlite")
@@ -59,8 +66,13 @@ class Contended(Exception):
     """The rows that stood in the way are gone again: worth another try of the whole transaction."""
 
 
-def connect(url: str, *, pool_size: int = 5) -> Engine:
-    """An engine for a service's database on MySQL, MariaDB or SQLite; connects when first used."""
+def connect(
+    url: str, *, pool_size: int = 5, statement_seconds: int | None = STATEMENT_SECONDS
+) -> Engine:
+    """An engine for a service's database on MySQL, MariaDB or SQLite; connects when first used.
+
+    :param statement_seconds: how long the server may take over one statement, or for ever.
+    """
     # Parameters are personal data and would appear in the texts of errors.
     options: dict[str, Any] = {"hide_parameters": True, "pool_pre_ping": True}
     if make_url(url).get_backend_name() == "sqlite":
@@ -78,9 +90,9 @@ def connect(url: str, *, pool_size: int = 5) -> Engine:
         connect_args={
             "charset": "utf8mb4",
             "connect_timeout": 3,
-            # PyMySQL waits for ever unless told; a bit more than the longest lock wait.
-            "read_timeout": LOCK_WAIT_SECONDS + 3,
-            "write_timeout": LOCK_WAIT_SECONDS + 3,
+            # PyMySQL waits for ever unless told.
+            "read_timeout": statement_seconds,
+            "write_timeout": statement_seconds,
             "init_command": f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}, "
             "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'",
         },
@@ -131,6 +143,8 @@ class Transactions:
             return self._retrying()(self._run_once, work)
         except (DBAPIError, TimeoutError, Contended) as failure:
             if is_outage(failure):
+                reason = {"error": type(failure).__name__, "number": error_number(failure)}
+                _log.warning("database unavailable", extra=reason)
                 raise self._unavailable("database") from failure
             raise
 

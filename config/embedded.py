@@ -4,14 +4,10 @@ SQLite files instead of MySQL, kombu's memory transport instead of RabbitMQ; all
 code that the real mode runs.
 """
 
-import errno
-import fcntl
 import random
-import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
+from socket import socket
 from wsgiref.types import WSGIApplication
 
 import eventlet
@@ -20,6 +16,7 @@ from eventlet import wsgi
 from config import logs, migration, process
 from config.clock import utc_now
 from config.messaging import memory
+from config.preflight import held_folder, listener
 from config.programs import catalogue, load
 from config.settings import Settings
 
@@ -37,17 +34,13 @@ Stop:      Ctrl-C
 {walkthrough}"""
 
 
-class StartRefused(Exception):
-    """Why the system cannot start here, as a sentence that says what to do."""
-
-
 def run(settings: Settings) -> None:
     """Start everything, print where it is, and serve until SIGTERM or Ctrl-C.
 
     :raises StartRefused: when the port is taken or the folder cannot be used.
     """
     began = time.monotonic()
-    with _data_dir(settings), _listener(settings) as listener:
+    with held_folder(settings.data_dir), listener(settings.host, settings.port) as opened:
         logs.configure(level=settings.log_level, readable=True)
         ended = process.on_signal()
         memory.install()
@@ -55,12 +48,15 @@ def run(settings: Settings) -> None:
             migration.upgrade(scripts=scripts, url=settings.database(name))
         runner = process.start(settings, catalogue().programs)
         application = load(catalogue().gateway_factory)(settings)
-        server = eventlet.spawn(_serve, listener, application)
+        server = eventlet.spawn(_serve, opened, application)
         print(banner(settings, seconds=time.monotonic() - began), flush=True)
-        ended.wait()
-        server.kill()
-        process.stop(runner, seconds=STOP_SECONDS)
-        print("Stopped. The data stays in " + str(settings.data_dir), flush=True)
+        process.watch(runner, ended)
+        try:
+            ended.wait()
+        finally:
+            server.kill()
+            process.stop(runner, seconds=STOP_SECONDS)
+            print(f"Stopped. The data stays in {settings.data_dir}", flush=True)
 
 
 def banner(settings: Settings, *, seconds: float) -> str:
@@ -78,44 +74,7 @@ def banner(settings: Settings, *, seconds: float) -> str:
     )
 
 
-@contextmanager
-def _data_dir(settings: Settings) -> Iterator[None]:
-    """Hold the folder for this process alone: two relays on one outbox would publish twice."""
-    folder = settings.data_dir
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("w")
-    except OSError as refused:
-        raise StartRefused(
-            f"The data folder {folder} cannot be written ({refused.strerror}). "
-            "Set DATA_DIR to a folder that can."
-        ) from refused
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as held:
-            raise StartRefused(
-                f"The data folder {folder} is in use by another run. "
-                "End that one, or set DATA_DIR to another folder."
-            ) from held
-        yield
-
-
-@contextmanager
-def _listener(settings: Settings) -> Iterator[socket.socket]:
-    try:
-        listener = eventlet.listen((settings.host, settings.port), reuse_port=False)
-    except OSError as refused:
-        if refused.errno == errno.EADDRINUSE:
-            why = "is in use by another program"
-        else:
-            why = f"cannot be opened ({refused.strerror})"
-        raise StartRefused(f"Port {settings.port} {why}. Set PORT to another one.") from refused
-    with listener:
-        yield listener
-
-
-def _serve(listener: socket.socket, application: WSGIApplication) -> None:
+def _serve(listener: socket, application: WSGIApplication) -> None:
     wsgi.server(
         listener,
         application,

@@ -15,7 +15,8 @@ graceful_timeout = int(_settings.call_seconds) + 1
 keepalive = 30
 # Its place would be the home folder of whoever starts it, and nobody uses it.
 control_socket_disable = True
-limit_request_line = 4094
+# A reason for cancelling may be 500 characters of four bytes, each byte written as %xx.
+limit_request_line = 8190
 limit_request_fields = 64
 limit_request_field_size = 8190
 logconfig_dict = logging_config(level=_settings.log_level, readable=False)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import nameko_sqlalchemy
 from nameko.containers import WorkerContext
 from nameko.exceptions import deserialize, serialize
-from sqlalchemy import CHAR, Engine, Text, delete
+from sqlalchemy import CHAR, Engine, Text, delete, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -30,16 +30,17 @@ from config.database import (
     error_number,
     uri_of,
 )
-from config.messaging.call import Call
+from config.messaging.call import Call, DeadlineExceeded
 from config.messaging.current_call import call_of
 
 KEPT_FOR = timedelta(hours=24)
+BATCH = 1000
 
 Decide = Callable[[Session], Any]
 
 
 class AnswerColumns:
-    """Columns of a service's table of kept answers; ``key`` is the hash of caller and key."""
+    """Columns of a service's table of kept answers; ``key`` is the hash of the call's key."""
 
     key: Mapped[str] = mapped_column(CHAR(64), primary_key=True)
     fingerprint: Mapped[str] = mapped_column(CHAR(64))
@@ -64,24 +65,28 @@ class Errors(Protocol):
 
 
 class Store:
-    """One call's way to the database: ``read`` looks, ``change`` acts once per idempotency key."""
+    """One call's way to the database: ``transact`` runs work, ``change`` runs it once per key."""
 
     def __init__(
         self, transactions: Transactions, *, call: Callable[[], Call], answers: Any, errors: Errors
     ) -> None:
-        self.read = transactions.run
+        self.transact = transactions.run
+        self.answers = answers
         self._call = call
-        self._answers = answers
         self._errors = errors
 
     def change(self, request: Sequence[Any], decide: Decide) -> Any:
         """What ``decide(session)`` returned, now or when this key came first.
 
         :param request: method and arguments; the same key with another request is refused.
-        :raises IdempotencyKeyReused, RequestInFlight, Unavailable: and what ``decide`` raises.
+        :raises IdempotencyKeyReused, RequestInFlight, Unavailable, DeadlineExceeded: and what
+            ``decide`` raises.
         """
+        if self._call().seconds_left <= 0:
+            # What was asked on the way here has used up the time; nobody waits for this any more.
+            raise DeadlineExceeded()
         fingerprint = _hash(request)
-        return self._open(self.read(lambda session: self._once(session, fingerprint, decide)))
+        return self._open(self.transact(lambda session: self._once(session, fingerprint, decide)))
 
     def change_after(
         self,
@@ -95,14 +100,14 @@ class Store:
         when the answer is known already.
         """
         fingerprint = _hash(request)
-        kept = self.read(lambda session: self._kept(session, fingerprint))
+        kept = self.transact(lambda session: self._kept(session, fingerprint))
         if kept is not None:
             return self._open(kept)
         prepared = prepare()
         return self.change(request, lambda session: decide(session, prepared))
 
     def _once(self, session: Session, fingerprint: str, decide: Decide) -> dict[str, Any]:
-        row = self._answers(
+        row = self.answers(
             key=self._key(), fingerprint=fingerprint, answer="", answered_at=utc_now()
         )
         try:
@@ -134,7 +139,7 @@ class Store:
         return kept
 
     def _kept(self, session: Session, fingerprint: str) -> dict[str, Any] | None:
-        row = session.get(self._answers, self._key())
+        row = session.get(self.answers, self._key())
         if row is None:
             return None
         if row.fingerprint != fingerprint:
@@ -183,9 +188,12 @@ class Database(nameko_sqlalchemy.Database):
         return Store(transactions, call=call, answers=self.answers, errors=self.errors)
 
 
-def forget_answers(session: Session, answers: Any, *, now: datetime) -> None:
-    """Delete the answers that no client may ask for any more."""
-    session.execute(delete(answers).where(answers.answered_at < now - KEPT_FOR))
+def forget_some_answers(session: Session, answers: Any, *, now: datetime) -> int:
+    """Delete up to ``BATCH`` answers that no client may ask for any more; how many they were."""
+    old = select(answers.key).where(answers.answered_at < now - KEPT_FOR).limit(BATCH)
+    keys = session.scalars(old).all()
+    session.execute(delete(answers).where(answers.key.in_(keys)))
+    return len(keys)
 
 
 def _hash(value: object) -> str:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from config.preflight import StartRefused, held_folder, listener
 from config.programs import catalogue
 from config.servers import ServerFailed, install, missing_programs, needed, started
 from config.settings import Settings, environment, local_settings, stack_file
@@ -30,9 +31,12 @@ The stack is not ready after two minutes: see the lines above, and {url}/readyz 
 def run() -> int:
     """Run until Ctrl-C; the exit code.
 
-    :raises ServerFailed, SettingsError: saying what to do about it.
+    :raises ServerFailed, SettingsError, StartRefused: saying what to do about it.
     """
     settings, given = local_settings(), environment()
+    with held_folder(settings.data_dir), listener(settings.host, settings.port):
+        # Known to be free; the gateway takes the port itself.
+        pass
     folder = settings.data_dir / "servers"
     missing = missing_programs(settings=needed(given), environ=given)
     if missing:
@@ -40,7 +44,8 @@ def run() -> int:
     with started(folder=folder, environ=given, say=_say) as addresses:
         environ = given | addresses
         _say("Migrating the databases ...")
-        subprocess.run(_clinic("migrate"), env=environ, check=True)
+        if subprocess.run(_clinic("migrate"), env=environ).returncode != 0:
+            raise StartRefused("The databases could not be migrated; the line above says why.")
         return _run_programs(settings, addresses, environ)
 
 

@@ -85,6 +85,7 @@ def logging_config(*, level: str, readable: bool) -> dict[str, Any]:
         "loggers": {
             # Nameko's own lines print call arguments, and those are personal data.
             "nameko": {"level": "ERROR"},
+            "nameko.messaging": {"level": "WARNING"},
             "nameko.containers": {"level": "CRITICAL"},
             "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
             "gunicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},

@@ -34,7 +34,8 @@ def _config(*, scripts: str, url: URL) -> Config:
 
 def run(metadata: MetaData) -> None:
     """What each history's ``env.py`` does when alembic runs it."""
-    engine = connect(context.config.attributes["url"])
+    # Changing a large table takes its time. A client that gave up would leave it half recorded.
+    engine = connect(context.config.attributes["url"], statement_seconds=None)
     with engine.connect() as connection:
         context.configure(
             connection=connection,

@@ -10,6 +10,7 @@ from kombu import pools
 from nameko.runners import ServiceRunner
 
 from config import logs
+from config.messaging import plain_json
 from config.programs import Program, catalogue, nameko_config
 from config.settings import Settings
 
@@ -24,15 +25,18 @@ def serve(settings: Settings, name: str) -> None:
     runner = start(settings, (catalogue().program(name),))
     _log.info("started", extra={"program": name})
     ended = on_signal()
-    eventlet.spawn(_end_with, runner, ended)
-    ended.wait()
-    stop(runner, seconds=GRACE_SECONDS)
-    _log.info("ended", extra={"program": name})
+    watch(runner, ended)
+    try:
+        ended.wait()
+    finally:
+        stop(runner, seconds=GRACE_SECONDS)
+        _log.info("ended", extra={"program": name})
 
 
 def start(settings: Settings, programs: tuple[Program, ...]) -> ServiceRunner:
     """Start ``programs``, consuming when this returns."""
     __import__(catalogue().language)
+    plain_json.install()
     # Replies wait here for a connection, without a bound: one for each worker, and some to spare.
     pools.set_limit(settings.service_workers * len(programs) + 10)
     runner = ServiceRunner(nameko_config(settings, programs))
@@ -55,22 +59,33 @@ def on_signal() -> Event:
     """
     ended = Event()
 
+    def send() -> None:
+        if not ended.ready():
+            ended.send()
+
     def first(number: int, frame: FrameType | None) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, signal.SIG_IGN)
         # A handler may not switch greenlets itself.
-        eventlet.hubs.get_hub().schedule_call_global(0, ended.send)
+        eventlet.hubs.get_hub().schedule_call_global(0, send)
 
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, first)
     return ended
 
 
-def _end_with(runner: ServiceRunner, ended: Event) -> None:
-    """A service that dies takes the process with it, for its supervisor to start anew."""
-    try:
-        runner.wait()
-    except Exception as failure:
-        _log.error("service died", extra={"error": type(failure).__name__}, exc_info=True)
-        if not ended.ready():
-            ended.send_exception(SystemExit(1))
+def watch(runner: ServiceRunner, ended: Event) -> None:
+    """A service that dies takes the process with it, for its supervisor to start anew.
+
+    Waiting for ``ended`` then raises SystemExit.
+    """
+
+    def wait() -> None:
+        try:
+            runner.wait()
+        except Exception as failure:
+            _log.error("service died", extra={"error": type(failure).__name__}, exc_info=True)
+            if not ended.ready():
+                ended.send_exception(SystemExit(1))
+
+    eventlet.spawn(wait)

@@ -114,17 +114,19 @@ def _real(env: Env) -> Settings:
     missing = [name for name, address in addresses.items() if not address]
     if missing:
         raise SettingsError(f"{_listed(missing)} must be set; `make run` needs none of them.")
-    if not addresses["AMQP_URI"].startswith(("amqp://", "amqps://")):
-        raise SettingsError("AMQP_URI must look like amqp://user:password@host:5672/vhost.")
-    if not addresses["REDIS_URL"].startswith(("redis://", "rediss://")):
-        raise SettingsError("REDIS_URL must look like redis://:password@host:6379/0.")
-    _check_database(addresses["DATABASE_URL"])
+    _check_addresses(addresses)
     return _read(env, addresses)
 
 
 def local_settings() -> Settings:
-    """Settings of this machine alone, for the stack that starts what servers are missing."""
-    return _read(Env(), dict.fromkeys(SERVERS, ""))
+    """Settings for the stack that starts the servers whose address is not set.
+
+    :raises SettingsError: naming an address that is set and unusable.
+    """
+    env = Env()
+    addresses = {name: env.str(name, "") for name in SERVERS}
+    _check_addresses(addresses)
+    return _read(env, addresses)
 
 
 def environment() -> dict[str, str]:
@@ -174,6 +176,17 @@ def _check(settings: Settings) -> None:
     for name in ("gateway_workers", "service_workers", "call_seconds", "peer_seconds"):
         if getattr(settings, name) <= 0:
             raise SettingsError(f"{name.upper()} must be above 0.")
+
+
+def _check_addresses(addresses: dict[str, str]) -> None:
+    """Those that are set; the texts show what they should look like, never what they are."""
+    amqp, database, redis = (addresses[name] for name in SERVERS)
+    if amqp and not amqp.startswith(("amqp://", "amqps://")):
+        raise SettingsError("AMQP_URI must look like amqp://user:password@host:5672/vhost.")
+    if redis and not redis.startswith(("redis://", "rediss://")):
+        raise SettingsError("REDIS_URL must look like redis://:password@host:6379/0.")
+    if database:
+        _check_database(database)
 
 
 def _check_database(address: str) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from config.database import MYSQL_TABLE, RecordId, UtcDateTime
 from config.idempotency import AnswerColumns
-from config.messaging.outbox import OutboxColumns, outbox_index
+from config.messaging.outbox import OutboxColumns, outbox_rules
 
 
 class DoctorBase(DeclarativeBase):
@@ -36,7 +36,7 @@ class Doctor(DoctorBase):
 
 class Outbox(OutboxColumns, DoctorBase):
     __tablename__ = "outbox"
-    __table_args__ = (outbox_index("outbox"), MYSQL_TABLE)
+    __table_args__ = (*outbox_rules(), MYSQL_TABLE)
 
 
 class Answer(AnswerColumns, DoctorBase):

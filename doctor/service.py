@@ -48,7 +48,7 @@ class DoctorService:
     def get(self, doctor_id: int) -> dict[str, Any]:
         """:raises DoctorNotFound:"""
         wanted = load_id(doctor_id)
-        return self.store.read(lambda session: _dump(Doctors(session).get(wanted)))
+        return self.store.transact(lambda session: _dump(Doctors(session).get(wanted)))
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def availability(self, doctor_id: int) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class DoctorService:
             doctor = Doctors(session).get(wanted)
             return {"doctorId": doctor.id, "timezone": doctor.timezone}
 
-        return self.store.read(look)
+        return self.store.transact(look)
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def update(self, doctor_id: int, doctor: dict[str, Any]) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class DoctorService:
     @rpc(expected_exceptions=errors.SchedulingError)
     def health(self) -> str:
         """``ok``, or :raises Unavailable: when the database does not answer."""
-        return self.store.read(database_answers)
+        return self.store.transact(database_answers)
 
     def _fields(self, doctor: object) -> dict[str, Any]:
         fields = load(DoctorSchema(phone_region=self.config["PHONE_REGION"]), doctor)

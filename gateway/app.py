@@ -14,7 +14,7 @@ from config.settings import Settings
 from gateway.errors import problem
 from gateway.request import ApiRequest
 from gateway.routes import Route, url_map
-from gateway.rpc import Rpc, services_pool
+from gateway.rpc import Rpc, services_pools
 
 _log = logging.getLogger("gateway")
 
@@ -31,7 +31,7 @@ UNMATCHED = "-"
 
 def create_app(settings: Settings) -> WSGIApplication:
     """The gateway as a WSGI application. It connects to RabbitMQ with the first request."""
-    routes, pool = url_map(), services_pool(settings)
+    routes, pools = url_map(), services_pools(settings)
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = ApiRequest(environ)
@@ -40,7 +40,7 @@ def create_app(settings: Settings) -> WSGIApplication:
 
         def rpc() -> Rpc:
             return Rpc(
-                pool,
+                pools,
                 correlation=correlation,
                 key=request.idempotency_key(),
                 seconds=settings.call_seconds,
@@ -55,18 +55,23 @@ def create_app(settings: Settings) -> WSGIApplication:
 
 
 def _respond(request: ApiRequest, routes: Map, rpc: Callable[[], Rpc]) -> Response:
-    started, path = time.monotonic(), UNMATCHED
+    started, services = time.monotonic(), None
+    method = path = UNMATCHED
     try:
         route, ids = _match(request, routes)
-        path = route.path
-        response = route.view(request, rpc(), **ids)
+        method, path = route.method, route.path
+        services = rpc()
+        response = route.view(request, services, **ids)
     except Exception as error:  # the outermost place: whatever happens, the client gets an answer
         response = problem(error, correlation_id=correlation_id.get())
+    if services and services.replayed:
+        # Refusals are kept and replayed like successes.
+        response.headers["Idempotent-Replayed"] = "true"
     _log.info(
         "request",
         extra={
-            "method": request.method,
-            # The route, not the address: that could hold anything.
+            # The route, not what was sent: that could hold anything.
+            "method": method,
             "route": path,
             "status": response.status_code,
             "ms": round((time.monotonic() - started) * 1000, 1),

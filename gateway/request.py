@@ -10,6 +10,7 @@ from werkzeug import Request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 LARGEST_BODY = 64 * 1024
+DEEPEST_NESTING = 32
 
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Visible ASCII, as the contract says.
@@ -32,13 +33,16 @@ class ApiRequest(Request):
         if len(body) > LARGEST_BODY:
             raise RequestEntityTooLarge()
         try:
-            return json.loads(
+            value = json.loads(
                 body.decode("utf-8"),
                 object_pairs_hook=_without_duplicates,
                 parse_constant=_refuse_constant,
             )
         except (ValueError, RecursionError) as unreadable:
             raise BadRequest("The body is not readable JSON.") from unreadable
+        if _deeper_than(DEEPEST_NESTING, value):
+            raise BadRequest(f"The body is nested deeper than {DEEPEST_NESTING} levels.")
+        return value
 
     def json_object(self) -> dict[str, Any]:
         """As ``json_body``; :raises BadRequest: also for JSON that is not an object."""
@@ -46,6 +50,13 @@ class ApiRequest(Request):
         if not isinstance(body, dict):
             raise BadRequest("The body must be a JSON object.")
         return body
+
+    def parameter(self, name: str) -> str | None:
+        """A query parameter; :raises BadRequest: when the query is not UTF-8."""
+        try:
+            return self.args.get(name)
+        except UnicodeDecodeError as unreadable:
+            raise BadRequest("The query is not UTF-8.") from unreadable
 
     def correlation_id(self) -> str:
         """The client's own when it is a sane token, else a new one."""
@@ -71,6 +82,19 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) != len(pairs):
         raise ValueError("duplicate key")
     return fields
+
+
+def _deeper_than(levels: int, value: Any) -> bool:
+    row = [value]
+    for _ in range(levels + 1):
+        row = [inner for outer in row for inner in _inside(outer)]
+    return bool(row)
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
 
 
 def _refuse_constant(name: str) -> Any:

@@ -23,12 +23,10 @@ def record(answer: Answer) -> Response:
 
 
 def created(answer: Answer, *, under: str) -> Response:
-    """201 with the record's address; a replayed answer says so."""
+    """201 with the record's address."""
     stored = answer.result()
     response = as_json(stored, status=201)
     response.headers["Location"] = f"{under}/{stored['id']}"
-    if answer.replayed:
-        response.headers["Idempotent-Replayed"] = "true"
     return response
 
 

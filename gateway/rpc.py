@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from amqp.exceptions import AMQPError
+from nameko.exceptions import BadRequest, RemoteError
 
-from config.messaging.call import DEADLINE, headers_of, new_context
+from config.messaging.call import DEADLINE, DeadlineExceeded, headers_of, new_context
 from config.messaging.client import Answer, Request
+from config.messaging.connection import BROKEN
 from config.messaging.pool import Pool
 from config.settings import Settings
 from schemas.errors import SchedulingError, Unavailable
@@ -19,15 +21,32 @@ CLIENTS = 32
 HEALTH_SECONDS = 1.0
 
 
-def services_pool(settings: Settings) -> Pool:
-    return Pool(settings.amqp_uri, size=CLIENTS, unavailable=Unavailable)
+@dataclass(frozen=True)
+class Pools:
+    """Connections for calls, and some of their own for probes: a probe is in a hurry, and its
+    failures must not open the breakers of calls that would have waited."""
+
+    calls: Pool
+    probes: Pool
+
+
+def services_pools(settings: Settings) -> Pools:
+    return Pools(
+        calls=Pool(settings.amqp_uri, size=CLIENTS, unavailable=Unavailable),
+        probes=Pool(settings.amqp_uri, size=len(SERVICES), unavailable=Unavailable),
+    )
 
 
 class Rpc:
-    """The services as one HTTP request sees them; ``seconds`` begin to run at once."""
+    """The services as one HTTP request sees them; ``seconds`` begin to run at once.
 
-    def __init__(self, pool: Pool, *, correlation: str, key: str, seconds: float) -> None:
-        self._pool = pool
+    ``replayed`` once an answer has come that was kept for the request's idempotency key.
+    """
+
+    def __init__(self, pools: Pools, *, correlation: str, key: str, seconds: float) -> None:
+        self.replayed = False
+        self._pools = pools
+        self._pool = pools.calls
         self._correlation = correlation
         self._context = new_context(correlation=correlation, seconds=seconds, key=key)
 
@@ -38,28 +57,33 @@ class Rpc:
             headers=headers_of(self._context),
             deadline=self._context[DEADLINE],
         )
+        self.replayed = answer.replayed
         return answer
 
     def health(self) -> dict[str, str]:
         """``ok`` or ``failing`` for the broker and for each service with its database."""
-        brief = Rpc(
-            self._pool, correlation=self._correlation, key=self._correlation, seconds=HEALTH_SECONDS
-        )
+        probes = self._pools.probes
         checks: dict[str, Callable[[], object]] = {
-            "broker": lambda: self._pool.probe(seconds=HEALTH_SECONDS)
+            "broker": partial(probes.probe, seconds=HEALTH_SECONDS)
         }
         for service in SERVICES:
-            checks[service] = partial(brief._check, service)
+            checks[service] = partial(self._check, probes, service)
         with ThreadPoolExecutor(len(checks)) as side_by_side:
             return dict(zip(checks, side_by_side.map(_verdict, checks.values()), strict=True))
 
-    def _check(self, service: str) -> None:
-        self.ask(service, "health").result()
+    def _check(self, probes: Pool, service: str) -> None:
+        context = new_context(
+            correlation=self._correlation, seconds=HEALTH_SECONDS, key=self._correlation
+        )
+        (answer,) = probes.ask(
+            Request(service, "health"), headers=headers_of(context), deadline=context[DEADLINE]
+        )
+        answer.result()
 
 
 def _verdict(check: Callable[[], object]) -> str:
     try:
         check()
-    except (OSError, AMQPError, SchedulingError):
+    except (*BROKEN, SchedulingError, DeadlineExceeded, RemoteError, BadRequest):
         return "failing"
     return "ok"

@@ -48,13 +48,13 @@ class PatientService:
     def get(self, patient_id: int) -> dict[str, Any]:
         """:raises PatientNotFound:"""
         wanted = load_id(patient_id)
-        return self.store.read(lambda session: _dump(Patients(session).get(wanted)))
+        return self.store.transact(lambda session: _dump(Patients(session).get(wanted)))
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def exists(self, patient_id: int) -> bool:
         """Whether the patient can be booked for; tells nothing else about them."""
         wanted = load_id(patient_id)
-        return self.store.read(lambda session: Patients(session).registered(wanted))
+        return self.store.transact(lambda session: Patients(session).registered(wanted))
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def update(self, patient_id: int, patient: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class PatientService:
     @rpc(expected_exceptions=errors.SchedulingError)
     def health(self) -> str:
         """``ok``, or :raises Unavailable: when the database does not answer."""
-        return self.store.read(database_answers)
+        return self.store.transact(database_answers)
 
     def _fields(self, patient: object) -> dict[str, Any]:
         return load(PatientSchema(phone_region=self.config["PHONE_REGION"]), patient)

@@ -11,9 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from amqp.exceptions import AMQPError
 from kombu import Consumer, Exchange, Message, Producer, Queue
-from kombu.exceptions import KombuError
 
 from config.messaging.connection import bound_waits, open_connection
 
@@ -22,8 +20,6 @@ _log = logging.getLogger("rpc")
 RPC_EXCHANGE = Exchange("nameko-rpc", type="topic", durable=True)
 # A reply queue whose client died without a word is removed by the broker after this long.
 ORPHAN_SECONDS = 60
-# What a connection that breaks raises.
-BROKEN = (OSError, AMQPError, KombuError)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,18 @@
 """Connections to the broker on which nothing waits for ever."""
 
+from amqp.exceptions import AMQPError
 from kombu import Connection
+from kombu.exceptions import OperationalError
+
+# What a connection raises that breaks, or does not come up.
+BROKEN = (OSError, AMQPError, OperationalError)
 
 
 def open_connection(uri: str, *, seconds: float, confirm: bool = False) -> Connection:
     """A connection that is up. Later waits of its own (a declaration, say) are bounded too.
 
     :param confirm: whether publishing waits until the broker has taken the message.
-    :raises OSError, AMQPError, KombuError: when it is not up after ``seconds``.
+    :raises OSError, AMQPError, OperationalError: when it is not up after ``seconds``.
     """
     connection = Connection(
         uri, connect_timeout=seconds, transport_options={"confirm_publish": confirm}

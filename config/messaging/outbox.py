@@ -11,19 +11,18 @@ from datetime import datetime
 from typing import Any
 
 import eventlet
-from amqp.exceptions import AMQPError
+from amqp.exceptions import MessageNacked
 from eventlet.event import Event
 from kombu import Exchange, Producer
-from kombu.exceptions import KombuError
 from nameko.constants import AMQP_URI_CONFIG_KEY
 from nameko.extensions import DependencyProvider
-from sqlalchemy import CHAR, Index, String, Text, select
+from sqlalchemy import CHAR, Index, String, Text, UniqueConstraint, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from config.clock import utc_now
 from config.database import RecordId, UtcDateTime, connect, uri_of
-from config.messaging.connection import open_connection
+from config.messaging.connection import BROKEN, open_connection
 
 _log = logging.getLogger("outbox")
 
@@ -60,10 +59,13 @@ class Publisher:
     """Publishes on one exchange and returns only when the broker has taken the message."""
 
     def __init__(self, uri: str, exchange: Exchange) -> None:
-        self._exchange = exchange
         self._connection = open_connection(uri, seconds=CONFIRM_SECONDS, confirm=True)
-        self._producer = Producer(self._connection.channel(), exchange)
-        self._producer.maybe_declare(exchange)
+        try:
+            self._producer = Producer(self._connection.channel(), exchange)
+            self._producer.maybe_declare(exchange)
+        except Exception:
+            self.close()
+            raise
 
     def publish(self, row: Any) -> None:
         self._producer.publish(
@@ -112,24 +114,27 @@ class OutboxRelay(DependencyProvider):
         self.engine.dispose()
 
     def _run(self) -> None:
-        while not self.stopping:
-            eventlet.sleep(self._pause_after_round())
-        self._drop_publisher()
-        self.stopped.send()
+        try:
+            while not self.stopping:
+                eventlet.sleep(self._pause_after_round())
+            self._drop_publisher()
+        finally:
+            self.stopped.send()
 
     def _pause_after_round(self) -> float:
         """Publish what waits; how long to rest before looking again, in seconds."""
         try:
             with Session(self.engine) as session, session.begin():
-                return 0.0 if self._publish_batch(session) == BATCH else POLL_SECONDS
-        except (OSError, AMQPError, KombuError, SQLAlchemyError) as failure:
+                taken = self._publish_batch(session)
+        except (*BROKEN, SQLAlchemyError) as failure:
             # Nothing is lost: the rows wait in the table until broker and database are back.
-            reason = {"source": self.source, "error": type(failure).__name__}
-            _log.warning("relay waits", extra=reason)
+            self._log_failure("relay waits", failure)
             self._drop_publisher()
             return BACK_OFF_SECONDS
+        return 0.0 if taken == BATCH else POLL_SECONDS
 
     def _publish_batch(self, session: Session) -> int:
+        """Publish and mark what waits, in order; how many rows were published."""
         rows = session.scalars(
             select(self.outbox)
             .where(self.outbox.published_at.is_(None))
@@ -140,10 +145,26 @@ class OutboxRelay(DependencyProvider):
         ).all()
         if rows and self.publisher is None:
             self.publisher = Publisher(self.uri, self.exchange)
+        refused: set[str] = set()
         for row in rows:
-            self.publisher.publish(row)  # type: ignore[union-attr]
-            row.published_at = utc_now()
-        return len(rows)
+            # What a subscriber's full queue refused comes again; so do later ones of that subject,
+            # which keep their order, while other subjects go on.
+            if row.subject not in refused and not self._published(row):
+                refused.add(row.subject)
+        return sum(row.published_at is not None for row in rows)
+
+    def _published(self, row: Any) -> bool:
+        assert self.publisher is not None
+        try:
+            self.publisher.publish(row)
+        except MessageNacked as refusal:
+            self._log_failure("event refused by a queue", refusal)
+            return False
+        row.published_at = utc_now()
+        return True
+
+    def _log_failure(self, text: str, failure: Exception) -> None:
+        _log.warning(text, extra={"source": self.source, "error": type(failure).__name__})
 
     def _drop_publisher(self) -> None:
         if self.publisher:
@@ -151,6 +172,10 @@ class OutboxRelay(DependencyProvider):
             self.publisher = None
 
 
-def outbox_index(table: str) -> Index:
-    """Serves the relay, which looks for unpublished rows in order."""
-    return Index(f"ix_{table}_unpublished", "published_at", "position")
+def outbox_rules() -> tuple[Index, UniqueConstraint]:
+    """What serves the relay, which looks for unpublished rows in order; and what keeps two events
+    from having the same place in their subject's sequence."""
+    return (
+        Index("ix_outbox_unpublished", "published_at", "position"),
+        UniqueConstraint("subject", "sequence", name="uq_outbox_subject"),
+    )

@@ -9,15 +9,9 @@ from kombu import Message
 from nameko.exceptions import deserialize
 
 from config.breaker import Breakers
-from config.messaging.client import (
-    BROKEN,
-    Answer,
-    Client,
-    NoAnswer,
-    Outcome,
-    Request,
-    seconds_left,
-)
+from config.messaging import plain_json
+from config.messaging.client import Answer, Client, NoAnswer, Outcome, Request, seconds_left
+from config.messaging.connection import BROKEN
 
 _log = logging.getLogger("rpc")
 
@@ -29,6 +23,7 @@ class Pool:
     """
 
     def __init__(self, uri: str, *, size: int, unavailable: Callable[[str], Exception]) -> None:
+        plain_json.install()
         self.breakers = Breakers()
         self._uri = uri
         self._unavailable = unavailable

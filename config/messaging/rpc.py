@@ -15,14 +15,21 @@ from nameko.constants import (
 )
 from nameko.containers import WorkerContext
 from nameko.exceptions import ContainerBeingKilled, MalformedRequest
+from nameko.messaging import QueueConsumer as StockQueueConsumer
 from nameko.rpc import Responder
 from nameko.rpc import Rpc as StockRpc
 from nameko.rpc import RpcConsumer as StockRpcConsumer
 from nameko.rpc import get_rpc_exchange
 
 from config.messaging.call import DEADLINE, DeadlineExceeded, complete
+from config.messaging.connection import BROKEN
 
 _log = logging.getLogger("service")
+
+
+def _refuse(message: Message, reason: str) -> None:
+    _log.error("message refused", extra={"reason": reason, "bytes": len(message.body)})
+    message.reject()
 
 
 class ReplyPublisher(Publisher):
@@ -34,14 +41,20 @@ class ReplyPublisher(Publisher):
     transport_options = DEFAULT_TRANSPORT_OPTIONS.copy()
 
 
+class QueueConsumer(StockQueueConsumer):
+    def on_decode_error(self, message: Message, exc: Exception) -> None:
+        """kombu would log the body, which may hold anything about anybody."""
+        _refuse(message, "unreadable")
+
+
 class RpcConsumer(StockRpcConsumer):
+    queue_consumer = QueueConsumer()
+
     def handle_message(self, body: Any, message: Message) -> None:
         properties = message.properties
         if not properties.get("reply_to") or not properties.get("content_type"):
             # Nobody can be told; answering would bring the whole service down.
-            reason = {"reason": "no reply_to", "bytes": len(message.body)}
-            _log.error("message refused", extra=reason)
-            message.reject()
+            _refuse(message, "no reply_to")
             return
         super().handle_message(body, message)
 
@@ -55,9 +68,24 @@ class RpcConsumer(StockRpcConsumer):
             message,
         )
         responder.publisher_cls = partial(ReplyPublisher, headers={"replayed": replayed})
-        result, exc_info = responder.send_response(result, exc_info)
-        self.queue_consumer.ack_message(message)
+        try:
+            result, exc_info = responder.send_response(result, exc_info)
+        except BROKEN as broken:
+            self._give_back(message, exc_info, broken)
+        else:
+            self.queue_consumer.ack_message(message)
         return result, exc_info
+
+    def _give_back(self, message: Message, exc_info: Any, broken: Exception) -> None:
+        """The answer could not be sent: delivered again, a change finds its kept answer.
+
+        Raised on, the error would end the whole service, as Nameko has it.
+        """
+        _log.warning("answer not sent", extra={"error": type(broken).__name__})
+        if exc_info is not None and issubclass(exc_info[0], DeadlineExceeded):
+            self.queue_consumer.ack_message(message)
+        else:
+            self.queue_consumer.requeue_message(message)
 
 
 class Rpc(StockRpc):

@@ -16,4 +16,5 @@ def get(request: ApiRequest, rpc: Rpc, appointment_id: int) -> Response:
 
 
 def cancel(request: ApiRequest, rpc: Rpc, appointment_id: int) -> Response:
-    return nothing(rpc.ask("appointment", "cancel", appointment_id, request.args.get("reason")))
+    reason = request.parameter("reason")
+    return nothing(rpc.ask("appointment", "cancel", appointment_id, reason))

@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm import sessionmaker
 
 from config.database import Transactions, connect
-from config.idempotency import KEPT_FOR, Store, forget_answers
+from config.idempotency import KEPT_FOR, Store, forget_some_answers
 from config.messaging.call import Call
 from config.migration import upgrade
 from config.programs import catalogue
@@ -141,8 +141,8 @@ def test_answers_are_forgotten_after_24_hours_and_not_before(engine: Engine) -> 
     minute = timedelta(minutes=1)
     for age, known in ((KEPT_FOR - minute, True), (KEPT_FOR + minute, False)):
         with Session(engine) as session, session.begin():
-            forget_answers(session, Answer, now=datetime.now(UTC) + age)
-        kept = caller.store.read(
+            forget_some_answers(session, Answer, now=datetime.now(UTC) + age)
+        kept = caller.store.transact(
             lambda session: session.scalar(select(Answer).filter_by(key=caller.store._key()))
         )
         assert (kept is not None) is known

@@ -1,5 +1,6 @@
 """What the README says is so."""
 
+import re
 from pathlib import Path
 
 from config.settings import table
@@ -15,7 +16,8 @@ def test_the_table_of_settings_is_the_one_that_the_program_prints() -> None:
 
 def test_each_route_is_named() -> None:
     for route in ROUTES:
-        assert route.path.split("<")[0].rstrip("/") in README
+        path = re.sub("<.*>", "{id}", route.path)
+        assert re.search(rf"`{route.method} {re.escape(path)}[`?]", README), (route.method, path)
 
 
 def test_each_event_is_named() -> None:

@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.Column("sequence", RECORD_ID, nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("published_at", INSTANT),
+        sa.UniqueConstraint("subject", "sequence", name="uq_outbox_subject"),
         **MYSQL,
     )
     op.create_index("ix_outbox_unpublished", "outbox", ["published_at", "position"])

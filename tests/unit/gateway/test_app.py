@@ -15,6 +15,7 @@ from config.messaging.call import DeadlineExceeded
 from config.messaging.client import Answer, Request
 from config.settings import embedded_settings
 from gateway.app import create_app
+from gateway.rpc import Pools
 from schemas import errors
 
 SECRET = "Ada Byron, 1985-12-10"
@@ -56,7 +57,8 @@ def serve(monkeypatch):
     """A client of a gateway whose services answer as told."""
 
     def serve(pool):
-        monkeypatch.setattr("gateway.app.services_pool", lambda settings: pool)
+        pools = Pools(calls=pool, probes=pool)
+        monkeypatch.setattr("gateway.app.services_pools", lambda settings: pools)
         return Client(create_app(SETTINGS))
 
     return serve

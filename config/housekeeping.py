@@ -1,0 +1,30 @@
+"""What every background service does besides relaying: forget the answers nobody may ask for."""
+
+from datetime import timedelta
+from typing import Any
+
+from nameko.timer import timer
+
+from config.clock import Clock
+from config.idempotency import forget_some_answers
+from config.messaging.current_call import CurrentCall
+
+HOURLY = timedelta(hours=1).seconds
+
+
+class Housekeeping:
+    """A base for background services; each adds its ``name``, ``store`` and ``relay``."""
+
+    store: Any
+    clock = Clock()
+    call = CurrentCall()
+
+    # At the start too: a process that never lives for an hour would never clean up.
+    @timer(interval=HOURLY, eager=True)
+    def forget_old_answers(self) -> None:
+        """A batch at a time, each in a transaction of its own, so that no booking waits for it."""
+        now = self.clock()
+        while self.store.transact(
+            lambda session: forget_some_answers(session, self.store.answers, now=now)
+        ):
+            pass
