@@ -127,3 +127,16 @@ def real_system(folder: Path, addresses: Mapping[str, str]) -> Iterator[System]:
             # All at once: each takes a while to drain, and then is waited for by itself.
             for process in processes:
                 process.send_signal(signal.SIGTERM)
+
+
+@contextmanager
+def raising(amqp_uri: str, *, log: Path) -> Iterator[subprocess.Popen]:
+    """The service of tests/contract/raising_service.py, consuming."""
+    program = Path(__file__).parent / "contract" / "raising_service.py"
+    argv = [sys.executable, str(program), amqp_uri]
+    with running(argv, environ=plain_environ(), log=log) as process:
+        until = time.monotonic() + READY_SECONDS
+        while "started" not in log.read_text():
+            assert process.poll() is None and time.monotonic() < until, log.read_text()
+            time.sleep(0.05)
+        yield process

@@ -1,9 +1,6 @@
 """A service that fails on demand, and a pool of clients to call it with, over the real broker."""
 
-import sys
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +9,7 @@ from config.messaging.call import DEADLINE, headers_of, new_context
 from config.messaging.client import Answer, Request
 from config.messaging.pool import Pool
 from schemas.errors import Unavailable
-from tests.systems import plain_environ, running
+from tests.systems import raising
 
 Ask = Callable[..., Answer]
 
@@ -23,13 +20,7 @@ def raising_service(
 ) -> Iterator[str]:
     """The broker's address, where the service ``raising`` is consuming."""
     log = tmp_path_factory.mktemp("raising") / "log"
-    program = Path(__file__).with_name("raising_service.py")
-    argv = [sys.executable, str(program), addresses["AMQP_URI"]]
-    with running(argv, environ=plain_environ(), log=log) as process:
-        until = time.monotonic() + 30
-        while "started" not in log.read_text():
-            assert process.poll() is None and time.monotonic() < until, log.read_text()
-            time.sleep(0.05)
+    with raising(addresses["AMQP_URI"], log=log):
         yield addresses["AMQP_URI"]
 
 

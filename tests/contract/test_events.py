@@ -147,6 +147,33 @@ def test_what_is_published_is_marked_and_leaves_no_gap_in_any_sequence(stack: Sy
     engine.dispose()
 
 
+def test_a_subscriber_whose_queue_is_full_does_not_keep_events_from_the_others(
+    stack: System, subscription: Queue
+) -> None:
+    with Connection(stack.environ["AMQP_URI"]) as broker:
+        full = Queue(
+            f"full-{uuid.uuid4().hex}",
+            Exchange("patient.events", type="topic"),
+            routing_key="#",
+            exclusive=True,
+            queue_arguments={"x-max-length": 1, "x-overflow": "reject-publish"},
+        )(broker.default_channel)
+        full.declare()
+        people = {str(register(stack)[0]) for _ in range(3)}
+        # Refused events come again until the queue has room, so others see some twice.
+        told: set[str] = set()
+        wait_for(lambda: people <= _told(subscription, told))
+        full.delete()
+    book_and_cancel(stack, *register(stack))
+
+
+def _told(queue: Queue, subjects: set[str]) -> set[str]:
+    while message := queue.get(no_ack=True):
+        if message.payload["source"] == "/patient":
+            subjects.add(message.payload["subject"])
+    return subjects
+
+
 NAMEKO = [
     str(Path(sys.executable).with_name("nameko")), "run", "--broker", "{amqp}", "with_nameko"
 ]

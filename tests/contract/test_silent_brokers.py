@@ -3,14 +3,17 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from config.messaging.call import headers_of, new_context
+from config.messaging.call import DEADLINE, headers_of, new_context
 from config.messaging.client import Request
 from config.messaging.pool import Pool
 from schemas.errors import Unavailable
+from tests.broker_proxy import BrokerProxy, broker_proxy
+from tests.systems import raising
 
 
 @pytest.fixture
@@ -21,50 +24,9 @@ def deaf_broker() -> Iterator[str]:
 
 
 @pytest.fixture
-def freezing_broker(addresses: dict[str, str]) -> Iterator[tuple[str, Callable[[], None]]]:
-    """A way to the real broker that can be frozen: its connections stay up and say no more."""
-    target = addresses["AMQP_URI"].rpartition("@")[2].partition("/")[0].split(":")
-    frozen, ending = threading.Event(), threading.Event()
-
-    def pass_on(source: socket.socket, sink: socket.socket) -> None:
-        while not ending.is_set():
-            try:
-                data = source.recv(65536)
-            except TimeoutError:
-                continue
-            except OSError:
-                return
-            if not data:
-                return
-            if not frozen.is_set():
-                sink.sendall(data)
-
-    def accept(listener: socket.socket) -> None:
-        while not ending.is_set():
-            try:
-                here, _ = listener.accept()
-            except OSError:
-                continue
-            there = socket.create_connection((target[0], int(target[1])))
-            for pair in ((here, there), (there, here)):
-                pair[0].settimeout(0.1)
-                opened.append(pair[0])
-                threads.append(threading.Thread(target=pass_on, args=pair))
-                threads[-1].start()
-
-    opened: list[socket.socket] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(0.1)
-        threads = [threading.Thread(target=accept, args=(listener,))]
-        threads[0].start()
-        port = listener.getsockname()[1]
-        address = addresses["AMQP_URI"].replace(":".join(target), f"127.0.0.1:{port}")
-        yield address, frozen.set
-        ending.set()
-        for thread in list(threads):
-            thread.join()
-    for end in opened:
-        end.close()
+def proxy(addresses: dict[str, str]) -> Iterator[BrokerProxy]:
+    with broker_proxy(addresses["AMQP_URI"]) as proxy:
+        yield proxy
 
 
 def ask(pool: Pool, *, seconds: float) -> float:
@@ -93,15 +55,51 @@ def test_a_broker_that_takes_connections_and_says_nothing_costs_no_more_than_the
 
 
 def test_a_broker_that_freezes_between_two_calls_costs_no_more_than_the_deadline(
-    raising_service: str, freezing_broker: tuple[str, Callable[[], None]]
+    raising_service: str, proxy: BrokerProxy
 ) -> None:
-    address, freeze = freezing_broker
-    pool = Pool(address, size=1, unavailable=Unavailable)
-    context = new_context(correlation="c", seconds=5, key="k")
-    request = Request("raising", "echo", (1,))
-    (answer,) = pool.ask(request, headers=headers_of(context), deadline=time.time() + 5)
-    assert answer.result() == 1
-    freeze()
+    pool = Pool(proxy.uri, size=1, unavailable=Unavailable)
+    assert echo(pool) == 1
+    proxy.freeze()
     assert ask(pool, seconds=0.6) < 1.1
     assert ask(pool, seconds=0.6) < 1.1
     pool.close()
+
+
+def test_a_service_outlives_a_broker_that_is_cut_off_while_it_works(
+    proxy: BrokerProxy, tmp_path: Path
+) -> None:
+    with raising(proxy.uri, log=tmp_path / "log") as service:
+        pool = Pool(proxy.uri, size=1, unavailable=Unavailable)
+        assert echo(pool) == 1
+        cutting = threading.Timer(0.3, proxy.cut)
+        cutting.start()
+        context = new_context(correlation="c", seconds=2, key="k")
+        with pytest.raises(Unavailable):
+            pool.ask(
+                Request("raising", "sleep", (1.0,)),
+                headers=headers_of(context),
+                deadline=context[DEADLINE],
+            )
+        cutting.join()
+        time.sleep(1)  # the answer to the sleep is due while nobody can be reached
+        proxy.restore()
+        until = time.monotonic() + 30
+        while not _answers(pool):
+            assert service.poll() is None, "the service died"
+            assert time.monotonic() < until, "the service did not come back"
+        pool.close()
+
+
+def echo(pool: Pool) -> object:
+    context = new_context(correlation="c", seconds=2, key="k")
+    request = Request("raising", "echo", (1,))
+    (answer,) = pool.ask(request, headers=headers_of(context), deadline=context[DEADLINE])
+    return answer.result()
+
+
+def _answers(pool: Pool) -> bool:
+    try:
+        return echo(pool) == 1
+    except Unavailable:
+        time.sleep(0.2)
+        return False
