@@ -10,7 +10,6 @@ from nameko.amqp.publish import Publisher
 from nameko.constants import (
     AMQP_URI_CONFIG_KEY,
     DEFAULT_SERIALIZER,
-    DEFAULT_TRANSPORT_OPTIONS,
     NON_PERSISTENT,
 )
 from nameko.containers import WorkerContext
@@ -37,8 +36,11 @@ class ReplyPublisher(Publisher):
 
     use_confirms = False
     delivery_mode = NON_PERSISTENT
+    # Once more, at once, for a pooled connection that died unnoticed. Nameko's own policy would
+    # keep the worker for nine seconds, and the caller is gone by then.
+    retry_policy = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
     # A dict of its own: Nameko writes `confirm_publish` into the class's.
-    transport_options = DEFAULT_TRANSPORT_OPTIONS.copy()
+    transport_options = {**retry_policy, "interval_max": 0}
 
 
 class QueueConsumer(StockQueueConsumer):
