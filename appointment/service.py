@@ -9,12 +9,12 @@ from appointment.clients import Parties, ask_parties
 from appointment.domain import CANCELLED, check_in_future, period, start_instant
 from appointment.models import Answer, AppointmentBase
 from appointment.repository import Appointments
-from config.clock import Clock
 from config.health import database_answers
 from config.idempotency import Database
 from config.messaging.current_call import CurrentCall
 from config.messaging.peers import Peers
 from config.messaging.rpc import rpc
+from config.service_clock import Clock
 from schemas import errors
 from schemas.appointment import LONGEST_REASON, AppointmentSchema
 from schemas.loading import load, load_id, load_text

@@ -109,18 +109,26 @@ def settings_table() -> None:
 @main.command()
 def shell() -> None:
     """Open `nameko shell` on the stack that runs here, or on the servers that are named."""
-    settings = _settings(beside_stack)
+    try:
+        settings = beside_stack()
+    except SettingsError as refused:
+        raise click.ClickException(
+            f"No stack runs here: start `make stack` first, with the same DATA_DIR. ({refused})"
+        ) from refused
     _patch()
-    from argparse import Namespace
     from importlib import import_module
 
-    from nameko.cli import shell as nameko_shell
+    from nameko.cli.shell import ShellRunner, make_nameko_helper
 
+    from config.messaging import plain_json
     from config.programs import catalogue
 
+    plain_json.install()
     # Known here, the services' errors arrive as themselves and not as RemoteError.
     import_module(catalogue().language)
-    nameko_shell.main(Namespace(config=None, broker=settings.amqp_uri, interface=None))
+    # Nameko's own banner shows the broker's password.
+    helper = make_nameko_helper({"AMQP_URI": settings.amqp_uri})
+    ShellRunner("Nameko shell: n.rpc.<service>.<method>(...)", {"n": helper}).start_shell(None)
 
 
 def _settings(read: Callable[[], Settings]) -> Settings:

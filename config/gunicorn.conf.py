@@ -19,4 +19,4 @@ control_socket_disable = True
 limit_request_line = 8190
 limit_request_fields = 64
 limit_request_field_size = 8190
-logconfig_dict = logging_config(level=_settings.log_level, readable=False)
+logconfig_dict = logging_config(level=_settings.log_level, readable=_settings.readable_logs)

@@ -5,9 +5,9 @@ from typing import Any
 
 from nameko.timer import timer
 
-from config.clock import Clock
 from config.idempotency import forget_some_answers
 from config.messaging.current_call import CurrentCall
+from config.service_clock import Clock
 
 HOURLY = timedelta(hours=1).seconds
 

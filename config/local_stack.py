@@ -5,10 +5,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from config.preflight import StartRefused, held_folder, listener
+from config.preflight import StartRefused, check_reachable, held_folder, listener
 from config.programs import catalogue
 from config.servers import ServerFailed, install, missing_programs, needed, started
-from config.settings import Settings, environment, local_settings, stack_file
+from config.settings import SERVERS, Settings, environment, local_settings, stack_file
 from config.stack import Program
 from config.stack import run as run_together
 from config.stack import wait_until_200
@@ -34,15 +34,23 @@ def run() -> int:
     :raises ServerFailed, SettingsError, StartRefused: saying what to do about it.
     """
     settings, given = local_settings(), environment()
-    with held_folder(settings.data_dir), listener(settings.host, settings.port):
-        # Known to be free; the gateway takes the port itself.
-        pass
+    with held_folder(settings.data_dir):
+        with listener(settings.host, settings.port):
+            # Known to be free; the gateway takes the port itself.
+            pass
+        for name in set(SERVERS) - set(needed(given)):
+            check_reachable(name, given[name])
+        return _run_with_servers(settings, given)
+
+
+def _run_with_servers(settings: Settings, given: Mapping[str, str]) -> int:
     folder = settings.data_dir / "servers"
     missing = missing_programs(settings=needed(given), environ=given)
     if missing:
         install(settings=missing, log=folder / "install.log", environ=given, say=_say)
     with started(folder=folder, environ=given, say=_say) as addresses:
-        environ = given | addresses
+        # People read these lines as they come; a LOG_FORMAT that is set stays.
+        environ = {"LOG_FORMAT": "text", **given, **addresses}
         _say("Migrating the databases ...")
         if subprocess.run(_clinic("migrate"), env=environ).returncode != 0:
             raise StartRefused("The databases could not be migrated; the line above says why.")

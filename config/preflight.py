@@ -6,6 +6,10 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
+
+DEFAULT_PORTS = {"AMQP_URI": 5672, "DATABASE_URL": 3306, "REDIS_URL": 6379}
+REACH_SECONDS = 3.0
 
 
 class StartRefused(Exception):
@@ -47,3 +51,16 @@ def listener(host: str, port: int) -> Iterator[socket.socket]:
         raise StartRefused(f"Port {port} {why}. Set PORT to another one.") from refused
     with opened:
         yield opened
+
+
+def check_reachable(name: str, address: str) -> None:
+    """:raises StartRefused: when nothing listens at the server that the setting ``name`` names."""
+    url = urlsplit(address)
+    where = (url.hostname or "localhost", url.port or DEFAULT_PORTS[name])
+    try:
+        socket.create_connection(where, timeout=REACH_SECONDS).close()
+    except OSError as refused:
+        raise StartRefused(
+            f"{name} names a server at {where[0]}:{where[1]}, and nothing answers there "
+            f"({refused.strerror or refused}). Start it, or leave {name} out to have one started."
+        ) from refused

@@ -21,7 +21,7 @@ GRACE_SECONDS = 10
 
 def serve(settings: Settings, name: str) -> None:
     """Run the program ``name`` until SIGTERM or Ctrl-C."""
-    logs.configure(level=settings.log_level, readable=False)
+    logs.configure(level=settings.log_level, readable=settings.readable_logs)
     runner = start(settings, (catalogue().program(name),))
     _log.info("started", extra={"program": name})
     ended = on_signal()

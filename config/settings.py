@@ -43,6 +43,7 @@ VARIABLES = (
     Variable("PEER_SECONDS", 2.0, "deadline of one service asking another, within the former"),
     Variable("GATEWAY_WORKERS", 2, "gunicorn processes"),
     Variable("SERVICE_WORKERS", 10, "calls that a service process works on at once"),
+    Variable("LOG_FORMAT", "json", "`json` or `text`; `make run` and `make stack` print text"),
     Variable("LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING` or `ERROR`"),
 )
 DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
@@ -64,11 +65,16 @@ class Settings:
     redis_url: str
     clinic_timezone: str
     phone_region: str | None
+    log_format: str
     log_level: str
     gateway_workers: int
     service_workers: int
     call_seconds: float
     peer_seconds: float
+
+    @property
+    def readable_logs(self) -> bool:
+        return self.log_format == "text"
 
     @property
     def embedded(self) -> bool:
@@ -150,6 +156,7 @@ def _read(env: Env, addresses: dict[str, str]) -> Settings:
             redis_url=addresses["REDIS_URL"],
             clinic_timezone=env.str("CLINIC_TIMEZONE", DEFAULTS["CLINIC_TIMEZONE"]),
             phone_region=env.str("PHONE_REGION", DEFAULTS["PHONE_REGION"]) or None,
+            log_format=env.str("LOG_FORMAT", DEFAULTS["LOG_FORMAT"]),
             log_level=env.str("LOG_LEVEL", DEFAULTS["LOG_LEVEL"]).upper(),
             gateway_workers=env.int("GATEWAY_WORKERS", DEFAULTS["GATEWAY_WORKERS"]),
             service_workers=env.int("SERVICE_WORKERS", DEFAULTS["SERVICE_WORKERS"]),
@@ -171,6 +178,8 @@ def _check(settings: Settings) -> None:
         raise SettingsError("CLINIC_TIMEZONE must be an IANA time zone such as Europe/Berlin.")
     if settings.phone_region not in (None, *phonenumbers.SUPPORTED_REGIONS):
         raise SettingsError("PHONE_REGION must be a region code such as GB or US.")
+    if settings.log_format not in ("json", "text"):
+        raise SettingsError("LOG_FORMAT must be json or text.")
     if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise SettingsError("LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR.")
     for name in ("gateway_workers", "service_workers", "call_seconds", "peer_seconds"):

@@ -5,11 +5,11 @@ from typing import Any
 from nameko.dependency_providers import Config
 from sqlalchemy.orm import Session
 
-from config.clock import Clock
 from config.health import database_answers
 from config.idempotency import Database
 from config.messaging.current_call import CurrentCall
 from config.messaging.rpc import rpc
+from config.service_clock import Clock
 from doctor.models import Answer, DoctorBase
 from doctor.repository import Doctors
 from schemas import errors

@@ -118,7 +118,7 @@ class Instant(fields.Field[datetime]):
                 return instant.astimezone(UTC) if instant.tzinfo else instant
         except (ValueError, OverflowError):
             pass
-        raise ValidationError("Not a valid RFC 3339 instant.")
+        raise ValidationError("Not a valid date and time, such as 2031-06-17T09:00:00Z (RFC 3339).")
 
     def _serialize(self, value: datetime | None, attr: Any, obj: Any, **kwargs: Any) -> str | None:
         return None if value is None else as_instant(value)

@@ -6,6 +6,7 @@ from typing import Any
 
 from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
+from nameko.rpc import Rpc
 
 from config.logs import correlation_id
 from config.messaging.call import CORRELATION, DEADLINE, KEY, Call, complete
@@ -41,8 +42,10 @@ class CurrentCall(DependencyProvider):
         outcome = "ok" if exc_info is None else exc_info[0].__name__
         refusals = worker_ctx.entrypoint.expected_exceptions
         expected = exc_info is None or issubclass(exc_info[0], refusals)
+        # A timer's round is of interest only when it fails.
+        routine = logging.INFO if isinstance(worker_ctx.entrypoint, Rpc) else logging.DEBUG
         _log.log(
-            logging.INFO if expected else logging.ERROR,
+            routine if expected else logging.ERROR,
             "call",
             extra={
                 "method": f"{worker_ctx.service_name}.{worker_ctx.entrypoint.method_name}",

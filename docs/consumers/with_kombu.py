@@ -1,6 +1,9 @@
 """A downstream consumer with kombu alone: prints every appointment event, name and subject.
 
-Run it beside the stack:  AMQP_URI=... python with_kombu.py
+From this folder, beside `make stack`:
+
+    set -a; . ../../.data/stack.env
+    ../../.venv/bin/python with_kombu.py
 """
 
 import os

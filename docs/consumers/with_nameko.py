@@ -1,6 +1,9 @@
 """A downstream consumer with Nameko: prints each booking and each cancellation once it happens.
 
-Run it beside the stack:  nameko run --broker "$AMQP_URI" with_nameko
+From this folder, beside `make stack`:
+
+    set -a; . ../../.data/stack.env
+    ../../.venv/bin/nameko run --broker "$AMQP_URI" with_nameko
 """
 
 from nameko.events import event_handler

@@ -22,6 +22,7 @@ REAL = Settings(
     redis_url="redis://redis/0",
     clinic_timezone="Europe/Berlin",
     phone_region="DE",
+    log_format="json",
     log_level="INFO",
     gateway_workers=1,
     service_workers=7,
