@@ -3,9 +3,12 @@
 import contextvars
 import logging
 import sys
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
+from nameko.rpc import Rpc
+from nameko.timer import Timer
 
 from config.logs import correlation_id
 from config.messaging.call import new_context
@@ -16,12 +19,14 @@ class Refused(Exception):
     pass
 
 
-def worker_of(context, expected_exceptions=Refused):
+def worker_of(context, expected_exceptions=Refused, kind=Rpc):
+    entrypoint = kind(expected_exceptions=expected_exceptions)
+    entrypoint.method_name = "create"
     return SimpleNamespace(
         data=context,
         container=SimpleNamespace(config={"CALL_SECONDS": 5}),
         service_name="patient",
-        entrypoint=SimpleNamespace(method_name="create", expected_exceptions=expected_exceptions),
+        entrypoint=entrypoint,
     )
 
 
@@ -62,6 +67,16 @@ def test_a_mark_on_the_call_is_there_for_the_reply():
     worker = worker_of({})
     CurrentCall().get_dependency(worker).mark_replayed()
     assert worker.data["replayed"] is True
+
+
+def test_a_timers_round_is_of_no_interest_unless_it_fails(caplog):
+    caplog.set_level(logging.DEBUG, logger="service")
+    calls, worker = CurrentCall(), worker_of({}, kind=partial(Timer, 60))
+    call_of(worker)
+    calls.worker_setup(worker)
+    calls.worker_result(worker)
+    calls.worker_result(worker, exc_info=(OSError, OSError(), None))
+    assert [record.levelname for record in caplog.records] == ["DEBUG", "ERROR"]
 
 
 def test_what_a_service_logs_carries_the_correlation_id_of_its_call():
