@@ -72,10 +72,14 @@ def test_a_mark_on_the_call_is_there_for_the_reply():
 def test_a_timers_round_is_of_no_interest_unless_it_fails(caplog):
     caplog.set_level(logging.DEBUG, logger="service")
     calls, worker = CurrentCall(), worker_of({}, kind=partial(Timer, 60))
-    call_of(worker)
-    calls.worker_setup(worker)
-    calls.worker_result(worker)
-    calls.worker_result(worker, exc_info=(OSError, OSError(), None))
+
+    def work():
+        call_of(worker)
+        calls.worker_setup(worker)
+        calls.worker_result(worker)
+        calls.worker_result(worker, exc_info=(OSError, OSError(), None))
+
+    contextvars.copy_context().run(work)
     assert [record.levelname for record in caplog.records] == ["DEBUG", "ERROR"]
 
 
