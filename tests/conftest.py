@@ -4,6 +4,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -12,6 +13,7 @@ from sqlalchemy.engine import make_url
 from config.database import connect
 from config.programs import catalogue
 from config.servers import ServerFailed, install, missing_programs, needed, started
+from config.settings import SERVERS
 from tests.systems import System, embedded_system, real_system
 
 LOUD = "!" * 20
@@ -33,15 +35,26 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
+def server_programs(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """RabbitMQ, MariaDB and Redis are installed here, now at the latest."""
+    _install(list(SERVERS), log=tmp_path_factory.mktemp("install") / "log")
+
+
+@pytest.fixture(scope="session")
 def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The addresses of servers that really run, with databases for this run alone."""
     folder, environ = tmp_path_factory.mktemp("servers"), dict(os.environ)
+    _install(needed(environ), log=folder / "install.log")
+    with started(folder=folder, environ=environ, say=_say) as given:
+        yield from _with_own_databases(given)
+
+
+def _install(settings: list[str], *, log: Path) -> None:
+    environ = dict(os.environ)
+    missing = missing_programs(settings=settings, environ=environ)
     try:
-        missing = missing_programs(settings=needed(environ), environ=environ)
         if missing:
-            install(settings=missing, log=folder / "install.log", environ=environ, say=_say)
-        with started(folder=folder, environ=environ, say=_say) as given:
-            yield from _with_own_databases(given)
+            install(settings=missing, log=log, environ=environ, say=_say)
     except ServerFailed as absent:
         if environ.get("CI"):
             raise

@@ -37,10 +37,7 @@ with started(folder=Path(sys.argv[1]), environ=env, say=lambda line: print(line,
     time.sleep(300)
 """
 
-requires_programs = pytest.mark.skipif(
-    bool(missing_programs(settings=ALL, environ=ENV)),
-    reason="RabbitMQ, MariaDB and Redis are not all installed",
-)
+requires_programs = pytest.mark.usefixtures("server_programs")
 
 
 def processes_in(folder: Path) -> dict[int, str]:
