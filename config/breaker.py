@@ -22,14 +22,11 @@ OPEN_SECONDS = 5.0
 class Breaker:
     """The breaker of one peer, in this process."""
 
-    def __init__(
-        self, peer: str, *, failures: int = FAILURES, open_seconds: float = OPEN_SECONDS
-    ) -> None:
-        self._open_for = timedelta(seconds=open_seconds)
+    def __init__(self, peer: str) -> None:
         self._storage = Storage(STATE_CLOSED)
         self._breaker = CircuitBreaker(
-            fail_max=failures,
-            reset_timeout=open_seconds,
+            fail_max=FAILURES,
+            reset_timeout=OPEN_SECONDS,
             state_storage=self._storage,
             name=peer,
             throw_new_error_on_trip=False,
@@ -41,7 +38,7 @@ class Breaker:
         opened = self._storage.opened_at
         if self._storage.state != STATE_OPEN or opened is None:
             return False
-        return utc_now() < opened + self._open_for
+        return utc_now() < opened + timedelta(seconds=OPEN_SECONDS)
 
     def succeeded(self) -> None:
         # Open since this call began: its late success says nothing about the next.

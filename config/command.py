@@ -20,8 +20,6 @@ from config.settings import (
     table,
 )
 
-GATEWAY = "gateway"
-
 
 @click.group(help=__doc__.splitlines()[0] if __doc__ else None)
 def main() -> None:
@@ -48,14 +46,13 @@ def run() -> None:
 def serve(program: str) -> None:
     """Run one PROGRAM of config/services.yml on the servers that the environment names."""
     settings = _settings(real_settings)
-    from config.programs import catalogue
+    from config.programs import GATEWAY, catalogue
 
-    names = [each.name for each in catalogue().programs]
+    if program not in catalogue().names:
+        there_are = ", ".join(catalogue().names)
+        raise click.UsageError(f"There is no program {program}; there are {there_are}.")
     if program == GATEWAY:
         _become_gunicorn()
-    if program not in names:
-        there_are = ", ".join([*names, GATEWAY])
-        raise click.UsageError(f"There is no program {program}; there are {there_are}.")
     _patch()
     from config import process
 
@@ -116,16 +113,11 @@ def shell() -> None:
             f"No stack runs here: start `make stack` first, with the same DATA_DIR. ({refused})"
         ) from refused
     _patch()
-    from importlib import import_module
-
     from nameko.cli.shell import ShellRunner, make_nameko_helper
 
-    from config.messaging import plain_json
-    from config.programs import catalogue
+    from config.process import speak
 
-    plain_json.install()
-    # Known here, the services' errors arrive as themselves and not as RemoteError.
-    import_module(catalogue().language)
+    speak()
     # Nameko's own banner shows the broker's password.
     helper = make_nameko_helper({"AMQP_URI": settings.amqp_uri})
     ShellRunner("Nameko shell: n.rpc.<service>.<method>(...)", {"n": helper}).start_shell(None)

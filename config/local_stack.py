@@ -61,7 +61,6 @@ def _run_programs(
     settings: Settings, addresses: Mapping[str, str], environ: Mapping[str, str]
 ) -> int:
     url, kept = f"http://{settings.host}:{settings.port}", stack_file(settings.data_dir)
-    names = [*(program.name for program in catalogue().programs), "gateway"]
 
     def announce() -> None:
         text = READY if wait_until_200(f"{url}/readyz") else NOT_READY
@@ -70,7 +69,9 @@ def _run_programs(
     _keep(kept, addresses)
     try:
         return run_together(
-            programs=[Program(name, _clinic("serve", name), environ) for name in names],
+            programs=[
+                Program(name, _clinic("serve", name), environ) for name in catalogue().names
+            ],
             after_start=announce,
         )
     finally:

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+from importlib import import_module
 from types import FrameType
 
 import eventlet
@@ -35,8 +36,7 @@ def serve(settings: Settings, name: str) -> None:
 
 def start(settings: Settings, programs: tuple[Program, ...]) -> ServiceRunner:
     """Start ``programs``, consuming when this returns."""
-    __import__(catalogue().language)
-    plain_json.install()
+    speak()
     # Replies wait here for a connection, without a bound: one for each worker, and some to spare.
     pools.set_limit(settings.service_workers * len(programs) + 10)
     runner = ServiceRunner(nameko_config(settings, programs))
@@ -44,6 +44,12 @@ def start(settings: Settings, programs: tuple[Program, ...]) -> ServiceRunner:
         runner.add_service(program.service())
     runner.start()
     return runner
+
+
+def speak() -> None:
+    """Have this process understand what the others say: their errors, and JSON as it is."""
+    import_module(catalogue().language)
+    plain_json.install()
 
 
 def stop(runner: ServiceRunner, *, seconds: float) -> None:

@@ -1,6 +1,7 @@
 """services.yml, read: which programs there are and what each one needs to run."""
 
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import yaml
 
 from config.settings import Settings
+
+GATEWAY = "gateway"
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,16 @@ class Catalogue:
     gateway_wsgi: str
     walkthrough: str
 
+    @property
+    def names(self) -> list[str]:
+        """Everything that runs as a process of its own."""
+        return [*(program.name for program in self.programs), GATEWAY]
+
     def program(self, name: str) -> Program:
         return next(program for program in self.programs if program.name == name)
 
 
+@cache
 def catalogue() -> Catalogue:
     content = yaml.safe_load(Path(__file__).with_name("services.yml").read_text())
     return Catalogue(
@@ -60,16 +69,9 @@ def load(path: str) -> Any:
 
 def nameko_config(settings: Settings, programs: tuple[Program, ...]) -> dict[str, Any]:
     """Nameko's configuration for ``programs`` in one process."""
-    uris = {
-        f"{service.name}:{base.__name__}": settings.database(program.database).render_as_string(
-            hide_password=False
-        )
-        for program in programs
-        for service, base in _bases(program)
-    }
     return {
         "AMQP_URI": settings.amqp_uri,
-        "DB_URIS": uris,
+        "DB_URIS": dict(_database_uri(settings, program) for program in programs),
         "max_workers": settings.service_workers,
         "CALL_SECONDS": settings.call_seconds,
         "PEER_SECONDS": settings.peer_seconds,
@@ -78,6 +80,8 @@ def nameko_config(settings: Settings, programs: tuple[Program, ...]) -> dict[str
     }
 
 
-def _bases(program: Program) -> list[tuple[Any, type]]:
-    service = program.service()
-    return [(service, service.store.declarative_base)]
+def _database_uri(settings: Settings, program: Program) -> tuple[str, str]:
+    """nameko-sqlalchemy's key, and the address under it."""
+    service, url = program.service(), settings.database(program.database)
+    key = f"{service.name}:{service.store.declarative_base.__name__}"
+    return key, url.render_as_string(hide_password=False)

@@ -46,39 +46,35 @@ class Rpc:
     def __init__(self, pools: Pools, *, correlation: str, key: str, seconds: float) -> None:
         self.replayed = False
         self._pools = pools
-        self._pool = pools.calls
         self._correlation = correlation
         self._context = new_context(correlation=correlation, seconds=seconds, key=key)
 
     def ask(self, service: str, method: str, *args: Any) -> Answer:
         """:raises Unavailable: when ``service`` does not answer in time."""
-        (answer,) = self._pool.ask(
-            Request(service, method, args),
-            headers=headers_of(self._context),
-            deadline=self._context[DEADLINE],
-        )
+        answer = _ask(self._pools.calls, self._context, Request(service, method, args))
         self.replayed = answer.replayed
         return answer
 
     def health(self) -> dict[str, str]:
         """``ok`` or ``failing`` for the broker and for each service with its database."""
-        probes = self._pools.probes
+        probes, key = self._pools.probes, self._correlation
+        context = new_context(correlation=self._correlation, seconds=HEALTH_SECONDS, key=key)
+
+        def check(service: str) -> None:
+            _ask(probes, context, Request(service, "health")).result()
+
         checks: dict[str, Callable[[], object]] = {
             "broker": partial(probes.probe, seconds=HEALTH_SECONDS)
         }
         for service in SERVICES:
-            checks[service] = partial(self._check, probes, service)
+            checks[service] = partial(check, service)
         with ThreadPoolExecutor(len(checks)) as side_by_side:
             return dict(zip(checks, side_by_side.map(_verdict, checks.values()), strict=True))
 
-    def _check(self, probes: Pool, service: str) -> None:
-        context = new_context(
-            correlation=self._correlation, seconds=HEALTH_SECONDS, key=self._correlation
-        )
-        (answer,) = probes.ask(
-            Request(service, "health"), headers=headers_of(context), deadline=context[DEADLINE]
-        )
-        answer.result()
+
+def _ask(pool: Pool, context: dict[str, Any], request: Request) -> Answer:
+    (answer,) = pool.ask(request, headers=headers_of(context), deadline=context[DEADLINE])
+    return answer
 
 
 def _verdict(check: Callable[[], object]) -> str:

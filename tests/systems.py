@@ -118,7 +118,7 @@ def real_system(folder: Path, addresses: Mapping[str, str]) -> Iterator[System]:
             programs.enter_context(
                 running(clinic("serve", name), environ=environ, log=folder / f"{name}.log")
             )
-            for name in (*(program.name for program in catalogue().programs), "gateway")
+            for name in catalogue().names
         ]
         wait_until_ready(url, *processes, logs=folder)
         try:
