@@ -1,8 +1,9 @@
 """Every setting, read once. The only reader of the environment."""
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
@@ -10,47 +11,37 @@ from zoneinfo import available_timezones
 import phonenumbers
 from environs import Env, EnvError
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+
+from config.keys import Keys
+from config.settings_checks import (
+    SHORTEST_PASSWORD,
+    SettingsError,
+    check_addresses,
+    check_certificates,
+    checked_keys,
+    listed,
+)
+from config.tls import database_address
+from config.variables import (
+    ADMINISTRATION,
+    DEFAULTS,
+    KEYS,
+    SERVERS,
+    SERVICE_KEYS,
+    VARIABLES,
+    Variable,
+    table,
+)
+
+__all__ = [
+    "KEYS", "SERVERS", "SERVICE_KEYS", "VARIABLES", "Settings", "SettingsError", "beside_stack",
+    "embedded_settings", "environment", "local_settings", "real_settings", "setup_settings",
+    "stack_file", "table", "with_keys",
+]
 
 EMBEDDED_BROKER = "memory://localhost/"
-SERVERS = ("AMQP_URI", "DATABASE_URL", "REDIS_URL")
-
-
-@dataclass(frozen=True)
-class Variable:
-    """An environment variable, as the table of settings shows it."""
-
-    name: str
-    default: Any
-    meaning: str
-
-
-VARIABLES = (
-    Variable("PORT", 8000, "where the gateway listens"),
-    Variable("HOST", "127.0.0.1", "on which address; `0.0.0.0` inside a container"),
-    Variable("DATA_DIR", ".data", "databases of the embedded mode; servers of `make stack`"),
-    Variable("AMQP_URI", "", "RabbitMQ, `amqp://user:password@host:5672/vhost`; real mode only"),
-    Variable(
-        "DATABASE_URL",
-        "",
-        "MySQL or MariaDB, `mysql+pymysql://user:password@host:3306/clinic`; each service's "
-        "database is named after this one, `clinic_<service>`; real mode only",
-    ),
-    Variable("REDIS_URL", "", "Redis, `redis://:password@host:6379/0`; real mode only"),
-    Variable("CLINIC_TIMEZONE", "UTC", "IANA time zone of records that name none"),
-    Variable("PHONE_REGION", "", "region of national phone numbers, such as `GB`; none: refused"),
-    Variable("CALL_SECONDS", 5.0, "deadline of a request, from the gateway to the last service"),
-    Variable("PEER_SECONDS", 2.0, "deadline of one service asking another, within the former"),
-    Variable("GATEWAY_WORKERS", 2, "gunicorn processes"),
-    Variable("SERVICE_WORKERS", 10, "calls that a service process works on at once"),
-    Variable("LOG_FORMAT", "json", "`json` or `text`; `make run` and `make stack` print text"),
-    Variable("LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING` or `ERROR`"),
-)
-DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
-
-
-class SettingsError(Exception):
-    """The settings do not allow a start; the text says which one and what it should be."""
+ABSENT_WHEN_EMPTY = ("phone_region", "tls_ca_file", "admin_email", "admin_password")
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +51,10 @@ class Settings:
     host: str
     port: int
     data_dir: Path
-    amqp_uri: str
-    database_url: str
-    redis_url: str
+    # With the servers' passwords.
+    amqp_uri: str = field(repr=False)
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
     clinic_timezone: str
     phone_region: str | None
     log_format: str
@@ -71,6 +63,16 @@ class Settings:
     service_workers: int
     call_seconds: float
     peer_seconds: float
+    amqp_admin_url: str = field(default="", repr=False)
+    tls_ca_file: str | None = None
+    keys: Keys = Keys()
+    admin_email: str | None = field(default=None, repr=False)
+    admin_password: str | None = field(default=None, repr=False)
+    access_minutes: int = 15
+    session_days: int = 14
+    auth_rate_limit_per_minute: int = 20
+    trusted_proxies: int = 0
+    cors_origins: frozenset[str] = frozenset()
 
     @property
     def readable_logs(self) -> bool:
@@ -84,44 +86,51 @@ class Settings:
         """Each service has a database of its own: ``<that of DATABASE_URL, or clinic>_<name>``."""
         if self.embedded:
             return URL.create("sqlite", database=str(self.data_dir / f"{name}.sqlite3"))
-        url = make_url(self.database_url)
+        url = database_address(make_url(self.database_url), self.tls_ca_file)
         return url.set(database=f"{url.database or 'clinic'}_{name}")
 
 
-def table() -> str:
-    """Every setting as a Markdown table."""
-    rows = [f"| `{each.name}` | {_shown(each.default)} | {each.meaning} |" for each in VARIABLES]
-    return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
-
-
-def _shown(default: object) -> str:
-    return f"`{default}`" if default != "" else ""
-
-
 def embedded_settings() -> Settings:
-    """Settings of the embedded mode: no server is named, and none of theirs is looked at."""
+    """Settings of the embedded mode: no server is named, and none of theirs is looked at.
+
+    Its keys are not set but kept beside the data; see ``with_keys``.
+    """
     return _read(Env(), dict.fromkeys(SERVERS, "") | {"AMQP_URI": EMBEDDED_BROKER})
 
 
-def real_settings() -> Settings:
-    """:raises SettingsError: naming the server addresses that are missing or unusable."""
-    return _real(Env())
+def with_keys(settings: Settings, rings: Mapping[str, str]) -> Settings:
+    """``settings`` with the key rings ``rings``, by the names of their variables.
+
+    :raises SettingsError: naming the one that cannot be used.
+    """
+    return replace(settings, keys=checked_keys(rings))
+
+
+def real_settings(*, keys: Iterable[str] = SERVICE_KEYS) -> Settings:
+    """:raises SettingsError: naming the addresses and key rings that are missing or unusable.
+
+    :param keys: the rings without which this program does not start.
+    """
+    return _real(Env(), keys)
 
 
 def beside_stack() -> Settings:
-    """As ``real_settings``; addresses that are not set are those of the stack that runs here."""
+    """As ``real_settings``; what is not set is taken from the stack that runs here."""
     env = Env()
     env.read_env(stack_file(Path(env.str("DATA_DIR", DEFAULTS["DATA_DIR"]))), recurse=False)
-    return _real(env)
+    return _real(env, keys=())
 
 
-def _real(env: Env) -> Settings:
+def _real(env: Env, keys: Iterable[str]) -> Settings:
     addresses = {name: env.str(name, "") for name in SERVERS}
     missing = [name for name, address in addresses.items() if not address]
     if missing:
-        raise SettingsError(f"{_listed(missing)} must be set; `make run` needs none of them.")
-    _check_addresses(addresses)
-    return _read(env, addresses)
+        raise SettingsError(f"{listed(missing)} must be set; `make run` needs none of them.")
+    unset = [name for name in keys if not env.str(name, "")]
+    if unset:
+        raise SettingsError(f"{listed(unset)} must be set; `clinic keys` makes some.")
+    check_addresses(addresses)
+    return with_keys(_read(env, addresses), {name: env.str(name, "") for name in KEYS})
 
 
 def local_settings() -> Settings:
@@ -130,9 +139,23 @@ def local_settings() -> Settings:
     :raises SettingsError: naming an address that is set and unusable.
     """
     env = Env()
-    addresses = {name: env.str(name, "") for name in SERVERS}
-    _check_addresses(addresses)
+    addresses = {name: env.str(name, "") for name in {*SERVERS, *ADMINISTRATION}}
+    check_addresses(addresses)
     return _read(env, addresses)
+
+
+def setup_settings() -> Settings:
+    """For who makes the programs' users, and needs neither their keys nor Redis.
+
+    :raises SettingsError: naming what is missing or unusable.
+    """
+    env = Env()
+    addresses = {name: env.str(name, "") for name in ADMINISTRATION}
+    missing = [name for name, address in addresses.items() if not address]
+    if missing:
+        raise SettingsError(f"{listed(missing)} must be set, for an administrator.")
+    check_addresses(addresses)
+    return _read(env, addresses | {"REDIS_URL": ""})
 
 
 def environment() -> dict[str, str]:
@@ -145,28 +168,36 @@ def stack_file(data_dir: Path) -> Path:
     return data_dir / "stack.env"
 
 
-def _read(env: Env, addresses: dict[str, str]) -> Settings:
+def _read(env: Env, addresses: Mapping[str, str]) -> Settings:
     try:
-        settings = Settings(
-            host=env.str("HOST", DEFAULTS["HOST"]),
-            port=env.int("PORT", DEFAULTS["PORT"]),
-            data_dir=Path(env.str("DATA_DIR", DEFAULTS["DATA_DIR"])),
-            amqp_uri=addresses["AMQP_URI"],
-            database_url=addresses["DATABASE_URL"],
-            redis_url=addresses["REDIS_URL"],
-            clinic_timezone=env.str("CLINIC_TIMEZONE", DEFAULTS["CLINIC_TIMEZONE"]),
-            phone_region=env.str("PHONE_REGION", DEFAULTS["PHONE_REGION"]) or None,
-            log_format=env.str("LOG_FORMAT", DEFAULTS["LOG_FORMAT"]),
-            log_level=env.str("LOG_LEVEL", DEFAULTS["LOG_LEVEL"]).upper(),
-            gateway_workers=env.int("GATEWAY_WORKERS", DEFAULTS["GATEWAY_WORKERS"]),
-            service_workers=env.int("SERVICE_WORKERS", DEFAULTS["SERVICE_WORKERS"]),
-            call_seconds=env.float("CALL_SECONDS", DEFAULTS["CALL_SECONDS"]),
-            peer_seconds=env.float("PEER_SECONDS", DEFAULTS["PEER_SECONDS"]),
-        )
+        values = {
+            each.name.lower(): _value(env, each)
+            for each in VARIABLES
+            if each.name not in (*SERVERS, *KEYS)
+        }
     except (EnvError, ValueError) as refused:
         raise SettingsError(f"{str(refused).rstrip('.')}.") from refused
+    values |= {name.lower(): address for name, address in addresses.items()}
+    for name in ABSENT_WHEN_EMPTY:
+        values[name] = values[name] or None
+    values["data_dir"] = Path(values["data_dir"])
+    values["log_level"] = values["log_level"].upper()
+    values["cors_origins"] = frozenset(
+        origin.strip() for origin in values["cors_origins"].split(",") if origin.strip()
+    )
+    settings = Settings(**values)
     _check(settings)
     return settings
+
+
+def _value(env: Env, variable: Variable) -> Any:
+    """What is set, of the default's type; no number is below 0, nor 0 unless the default is."""
+    read: dict[type, Callable[..., Any]] = {int: env.int, float: env.float, str: env.str}
+    value = read[type(variable.default)](variable.name, variable.default)
+    if isinstance(value, int | float) and value <= 0 and value != variable.default:
+        least = "above 0" if variable.default else "0 or above"
+        raise SettingsError(f"{variable.name} must be {least}.")
+    return value
 
 
 def _check(settings: Settings) -> None:
@@ -174,7 +205,8 @@ def _check(settings: Settings) -> None:
         raise SettingsError("PORT must be between 1 and 65535.")
     if not settings.host:
         raise SettingsError("HOST must be an address, such as 127.0.0.1 or 0.0.0.0.")
-    if settings.clinic_timezone not in available_timezones():
+    # These two mean whatever the machine takes them for.
+    if settings.clinic_timezone not in available_timezones() - {"localtime", "Factory"}:
         raise SettingsError("CLINIC_TIMEZONE must be an IANA time zone such as Europe/Berlin.")
     if settings.phone_region not in (None, *phonenumbers.SUPPORTED_REGIONS):
         raise SettingsError("PHONE_REGION must be a region code such as GB or US.")
@@ -182,33 +214,16 @@ def _check(settings: Settings) -> None:
         raise SettingsError("LOG_FORMAT must be json or text.")
     if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise SettingsError("LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR.")
-    for name in ("gateway_workers", "service_workers", "call_seconds", "peer_seconds"):
-        if getattr(settings, name) <= 0:
-            raise SettingsError(f"{name.upper()} must be above 0.")
+    _check_security(settings)
 
 
-def _check_addresses(addresses: dict[str, str]) -> None:
-    """Those that are set; the texts show what they should look like, never what they are."""
-    amqp, database, redis = (addresses[name] for name in SERVERS)
-    if amqp and not amqp.startswith(("amqp://", "amqps://")):
-        raise SettingsError("AMQP_URI must look like amqp://user:password@host:5672/vhost.")
-    if redis and not redis.startswith(("redis://", "rediss://")):
-        raise SettingsError("REDIS_URL must look like redis://:password@host:6379/0.")
-    if database:
-        _check_database(database)
-
-
-def _check_database(address: str) -> None:
-    try:
-        driver = make_url(address).drivername
-    except (ArgumentError, ValueError):
-        driver = ""
-    if driver != "mysql+pymysql":
-        raise SettingsError(
-            "DATABASE_URL must look like mysql+pymysql://user:password@host:3306/clinic."
-        )
-
-
-def _listed(names: Iterable[str]) -> str:
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
+def _check_security(settings: Settings) -> None:
+    if settings.tls_ca_file:
+        check_certificates(settings.tls_ca_file)
+    if bool(settings.admin_email) != bool(settings.admin_password):
+        raise SettingsError("ADMIN_EMAIL and ADMIN_PASSWORD must be set together.")
+    if settings.admin_password and len(settings.admin_password) < SHORTEST_PASSWORD:
+        raise SettingsError(f"ADMIN_PASSWORD must have at least {SHORTEST_PASSWORD} characters.")
+    for origin in settings.cors_origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise SettingsError("CORS_ORIGINS must look like https://a.example,https://b.example.")

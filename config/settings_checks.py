@@ -1,0 +1,81 @@
+"""What addresses and secrets must be to start with; the texts never show what they are."""
+
+import ssl
+from collections.abc import Iterable, Mapping
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from config.keys import KeyRefused, Keys, parse_ring
+from config.variables import KEYS
+
+SHORTEST_PASSWORD = 12
+LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
+
+# By setting: the schemes that are understood, and what the address looks like.
+_FORMS = {
+    "AMQP_URI": (("amqp", "amqps"), "amqp://user:password@host:5672/vhost"),
+    "DATABASE_URL": (("mysql+pymysql",), "mysql+pymysql://user:password@host:3306/clinic"),
+    "REDIS_URL": (("redis", "rediss"), "redis://:password@host:6379/0"),
+    "AMQP_ADMIN_URL": (("http", "https"), "http://admin:password@host:15672"),
+}
+
+
+class SettingsError(Exception):
+    """The settings do not allow a start; the text says which one and what it should be."""
+
+
+def check_addresses(addresses: Mapping[str, str]) -> None:
+    """:raises SettingsError: naming one that is set and cannot be used."""
+    for name, address in addresses.items():
+        if address:
+            _check_password(name, _split(name, address))
+
+
+def _split(name: str, address: str) -> SplitResult:
+    schemes, form = _FORMS[name]
+    unlike = SettingsError(f"{name} must look like {form}.")
+    try:
+        server, port = urlsplit(address), make_url(address).port
+        usable = server.scheme in schemes and server.hostname and server.port == port
+    except (ArgumentError, ValueError):
+        # Their texts quote the address.
+        raise unlike from None
+    if not usable:
+        raise unlike
+    return server
+
+
+def _check_password(name: str, server: SplitResult) -> None:
+    """On this very machine a server may keep what it came with; over a network it may not."""
+    password = unquote(server.password or "")
+    if len(password) < SHORTEST_PASSWORD and server.hostname not in LOOPBACK:
+        raise SettingsError(
+            f"{name} must carry a password of at least {SHORTEST_PASSWORD} characters; "
+            "only a server on this machine may keep the one that it came with."
+        )
+
+
+def checked_keys(rings: Mapping[str, str]) -> Keys:
+    """The rings that are set; :raises SettingsError: naming the one that cannot be used."""
+    parsed = {}
+    for name in KEYS:
+        if rings.get(name):
+            try:
+                parsed[name.removesuffix("_KEYS").lower()] = parse_ring(rings[name])
+            except KeyRefused as refused:
+                raise SettingsError(f"{name} {refused}.") from refused
+    return Keys(**parsed)
+
+
+def check_certificates(file: str) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except OSError as refused:  # ssl.SSLError is one
+        raise SettingsError("TLS_CA_FILE must name a file with certificates (PEM).") from refused
+
+
+def listed(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last

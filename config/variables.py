@@ -1,0 +1,82 @@
+"""The environment variables that are settings: their names, defaults and meaning, in one table."""
+
+from dataclasses import dataclass
+from typing import Any
+
+SERVERS = ("AMQP_URI", "DATABASE_URL", "REDIS_URL")
+ADMINISTRATION = ("AMQP_URI", "DATABASE_URL", "AMQP_ADMIN_URL")
+GATEWAY_KEYS = ("TOKEN_KEYS",)
+SERVICE_KEYS = ("CALLER_KEYS", "DATA_KEYS", "INDEX_KEYS", "AUDIT_KEYS")
+KEYS = GATEWAY_KEYS + SERVICE_KEYS
+
+
+@dataclass(frozen=True)
+class Variable:
+    """An environment variable, as the table of settings shows it."""
+
+    name: str
+    default: Any
+    meaning: str
+
+
+VARIABLES = (
+    Variable("PORT", 8000, "where the gateway listens"),
+    Variable("HOST", "127.0.0.1", "on which address; `0.0.0.0` inside a container"),
+    Variable("DATA_DIR", ".data", "databases of the embedded mode; servers of `make stack`"),
+    Variable("AMQP_URI", "", "RabbitMQ, `amqp://user:password@host:5672/vhost`; real mode only"),
+    Variable(
+        "DATABASE_URL",
+        "",
+        "MySQL or MariaDB, `mysql+pymysql://user:password@host:3306/clinic`; each service's "
+        "database is named after this one, `clinic_<service>`; real mode only",
+    ),
+    Variable(
+        "AMQP_ADMIN_URL",
+        "",
+        "RabbitMQ's management API, `http://admin:password@host:15672`; only `clinic setup` and "
+        "`make stack` use it, to make a user for each program",
+    ),
+    Variable("REDIS_URL", "", "Redis, `redis://:password@host:6379/0`; real mode only"),
+    Variable(
+        "TLS_CA_FILE",
+        "",
+        "certificates (PEM) by which the servers prove who they are; once set, MySQL is spoken to "
+        "over TLS only, and `amqps://` and `rediss://` trust these instead of the machine's own",
+    ),
+    Variable("TOKEN_KEYS", "", "signs the tokens of the gateway, which alone needs it"),
+    Variable("CALLER_KEYS", "", "signs who calls, from the gateway to the services"),
+    Variable("DATA_KEYS", "", "encrypts personal data in the databases"),
+    Variable("INDEX_KEYS", "", "hides the words by which personal data is found; keep one"),
+    Variable("AUDIT_KEYS", "", "chains the audit trail; keep the old ones as long as the trail"),
+    Variable("ADMIN_EMAIL", "", "the first administrator, made when there is none"),
+    Variable("ADMIN_PASSWORD", "", "and the password, of at least 12 characters"),
+    Variable("ACCESS_MINUTES", 15, "how long an access token lives"),
+    Variable("SESSION_DAYS", 14, "how long a sign-in can be refreshed"),
+    Variable(
+        "AUTH_RATE_LIMIT_PER_MINUTE",
+        20,
+        "attempts to sign in, and to register, from one address; and ten times as many on one "
+        "account from addresses that it never signed in from",
+    ),
+    Variable("TRUSTED_PROXIES", 0, "how many proxies before the gateway add `X-Forwarded-For`"),
+    Variable("CORS_ORIGINS", "", "origins whose pages may call, such as `https://a.example,...`"),
+    Variable("CLINIC_TIMEZONE", "UTC", "IANA time zone of records that name none"),
+    Variable("PHONE_REGION", "", "region of national phone numbers, such as `GB`; none: refused"),
+    Variable("CALL_SECONDS", 5.0, "deadline of a request, from the gateway to the last service"),
+    Variable("PEER_SECONDS", 2.0, "deadline of one service asking another, within the former"),
+    Variable("GATEWAY_WORKERS", 2, "gunicorn processes"),
+    Variable("SERVICE_WORKERS", 10, "calls that a service process works on at once"),
+    Variable("LOG_FORMAT", "json", "`json` or `text`; `make run` and `make stack` print text"),
+    Variable("LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING` or `ERROR`"),
+)
+DEFAULTS = {variable.name: variable.default for variable in VARIABLES}
+
+
+def table() -> str:
+    """Every setting as a Markdown table."""
+    rows = [f"| `{each.name}` | {_shown(each.default)} | {each.meaning} |" for each in VARIABLES]
+    return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
+
+
+def _shown(default: object) -> str:
+    return f"`{default}`" if default != "" else ""
