@@ -1,14 +1,26 @@
-"""What travels with every call: deadline, correlation id, idempotency key."""
+"""What travels with every call: deadline, correlation id, idempotency key, caller."""
 
+import re
 import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nameko.exceptions import deserialize_to_instance
+from nameko.exceptions import MalformedRequest, deserialize_to_instance
 
-CORRELATION, DEADLINE, KEY = "correlation_id", "deadline", "idempotency_key"
+from config.keys import KeyRing
+from config.messaging.caller import OPERATOR, Caller, ForgedCaller, verified
+
+CORRELATION, DEADLINE, KEY, CALLER = "correlation_id", "deadline", "idempotency_key", "caller"
+TRAVELS = (CORRELATION, DEADLINE, KEY, CALLER)
+# Never sent: the caller once the signature has been checked.
+CHECKED_CALLER = "checked_caller"
+# Seconds since the epoch beyond which floats no longer count them one by one.
+LATEST = 2**53
+
+_CORRELATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 @deserialize_to_instance
@@ -30,6 +42,7 @@ class Call:
     deadline: float
     key: str
     context: dict[str, Any]
+    caller: Caller = OPERATOR
 
     @property
     def seconds_left(self) -> float:
@@ -40,23 +53,57 @@ class Call:
         self.context["replayed"] = True
 
 
-def new_context(*, correlation: str, seconds: float, key: str) -> dict[str, Any]:
-    """Context data of a call that begins here and may take ``seconds``."""
-    return {CORRELATION: correlation, DEADLINE: time.time() + seconds, KEY: key}
+def new_context(*, correlation: str, seconds: float, key: str, caller: str = "") -> dict[str, Any]:
+    """Context data of a call that begins here and may take ``seconds``.
+
+    :param caller: who calls, signed; without it the other side takes us for an operator.
+    """
+    context = {CORRELATION: correlation, DEADLINE: time.time() + seconds, KEY: key}
+    return context | {CALLER: caller} if caller else context
 
 
 def headers_of(context: Mapping[str, Any]) -> dict[str, Any]:
     """The message headers in which Nameko carries context data."""
-    return {f"nameko.{name}": context[name] for name in (CORRELATION, DEADLINE, KEY)}
+    return {f"nameko.{name}": context[name] for name in TRAVELS if name in context}
+
+
+def receive(sent: Mapping[str, Any], *, seconds: float, ring: KeyRing, message_id: str | None) -> (
+    dict[str, Any]
+):
+    """The context of a call that came in, whoever sent it.
+
+    Only what we know is kept, and only in its proper form. A call from a stock client (``nameko
+    shell``) is given what it did not bring: its key is then the message's own id, which stays
+    the same when the broker delivers it again.
+
+    :raises MalformedRequest: when the caller's signature is not good.
+    """
+    context = {name: sent[name] for name in TRAVELS if name in sent}
+    complete(context, seconds=seconds, message_id=message_id)
+    context[CHECKED_CALLER] = OPERATOR
+    if CALLER in context:
+        try:
+            context[CHECKED_CALLER] = verified(
+                context[CALLER], correlation=context[CORRELATION], ring=ring
+            )
+        except ForgedCaller as forged:
+            raise MalformedRequest("the caller is not signed") from forged
+    return context
 
 
 def complete(context: dict[str, Any], *, seconds: float, message_id: str | None = None) -> None:
-    """Give a call from a stock client (``nameko shell``) what it did not bring along.
-
-    Its key is the message's own id, which stays the same when the broker delivers it again.
-    """
-    fresh = message_id or str(uuid.uuid4())
-    context.setdefault(CORRELATION, fresh)
-    context.setdefault(KEY, fresh)
-    if not isinstance(context.get(DEADLINE), int | float):
+    """Give ``context`` what is missing or has no proper form."""
+    others = (message_id, str(uuid.uuid4()))
+    context[CORRELATION] = _first(_CORRELATION_ID, context.get(CORRELATION), *others)
+    context[KEY] = _first(_KEY, context.get(KEY), *others)
+    if not _is_time(context.get(DEADLINE)):
         context[DEADLINE] = time.time() + seconds
+
+
+def _first(form: re.Pattern[str], *values: object) -> object:
+    return next(each for each in values if isinstance(each, str) and form.fullmatch(each))
+
+
+def _is_time(value: object) -> bool:
+    """Not so for NaN, which is neither below nor above anything."""
+    return isinstance(value, int | float) and -LATEST < value < LATEST

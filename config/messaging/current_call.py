@@ -9,7 +9,8 @@ from nameko.extensions import DependencyProvider
 from nameko.rpc import Rpc
 
 from config.logs import correlation_id
-from config.messaging.call import CORRELATION, DEADLINE, KEY, Call, complete
+from config.messaging.call import CHECKED_CALLER, CORRELATION, DEADLINE, KEY, Call, complete
+from config.messaging.caller import SYSTEM
 
 _log = logging.getLogger("service")
 
@@ -23,6 +24,8 @@ def call_of(worker_ctx: WorkerContext) -> Call:
         deadline=context[DEADLINE],
         key=str(context[KEY]),
         context=context,
+        # Nobody sent a timer.
+        caller=context.get(CHECKED_CALLER, SYSTEM),
     )
 
 
@@ -50,6 +53,7 @@ class CurrentCall(DependencyProvider):
             extra={
                 "method": f"{worker_ctx.service_name}.{worker_ctx.entrypoint.method_name}",
                 "outcome": outcome,
+                "caller": call_of(worker_ctx).caller.identity,
                 "ms": round((time.monotonic() - worker_ctx.data["started"]) * 1000, 1),
             },
             exc_info=None if expected else exc_info,

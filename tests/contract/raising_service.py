@@ -11,6 +11,7 @@ eventlet.monkey_patch()
 from nameko.exceptions import registry  # noqa: E402 (after the patching)
 from nameko.runners import ServiceRunner  # noqa: E402
 
+from config.keys import KeyRing  # noqa: E402
 from config.messaging.current_call import CurrentCall  # noqa: E402
 from config.messaging.rpc import rpc  # noqa: E402
 from schemas import errors  # noqa: E402
@@ -44,7 +45,9 @@ class Raising:
 
 
 if __name__ == "__main__":
-    runner = ServiceRunner({"AMQP_URI": sys.argv[1], "CALL_SECONDS": 5.0})
+    runner = ServiceRunner(
+        {"AMQP_URI": sys.argv[1], "CALL_SECONDS": 5.0, "CALLER_KEYS": KeyRing()}
+    )
     runner.add_service(Raising)
     runner.start()
     print("started", flush=True)

@@ -11,7 +11,8 @@ from nameko.rpc import Rpc
 from nameko.timer import Timer
 
 from config.logs import correlation_id
-from config.messaging.call import new_context
+from config.messaging.call import CHECKED_CALLER, new_context
+from config.messaging.caller import SYSTEM, Caller
 from config.messaging.current_call import CurrentCall, call_of
 
 
@@ -33,6 +34,7 @@ def worker_of(context, expected_exceptions=Refused, kind=Rpc):
 def line_about(caplog, error=None, **entrypoint):
     """The log record that a call leaves which ends in ``error``."""
     context = new_context(correlation="abc", seconds=1, key="key")
+    context[CHECKED_CALLER] = Caller("patient", 7, 41)
     worker, calls = worker_of(context, **entrypoint), CurrentCall()
 
     def work():
@@ -61,6 +63,21 @@ def test_a_timer_gets_a_call_of_its_own_that_stays_the_same():
     first = call_of(worker)
     assert first.seconds_left == pytest.approx(5, abs=1)
     assert call_of(worker) == first
+
+
+def test_a_timers_call_is_the_systems_own():
+    assert call_of(worker_of({})).caller == SYSTEM
+
+
+def test_a_call_knows_its_checked_caller():
+    context = new_context(correlation="abc", seconds=1, key="key")
+    ada = Caller("patient", 7, 41)
+    assert call_of(worker_of(context | {CHECKED_CALLER: ada})).caller == ada
+
+
+def test_a_call_does_not_believe_a_name_that_nobody_checked():
+    context = new_context(correlation="abc", seconds=1, key="key", caller="admin")
+    assert call_of(worker_of(context)).caller == SYSTEM
 
 
 def test_a_mark_on_the_call_is_there_for_the_reply():
@@ -99,6 +116,10 @@ def test_a_call_that_went_well_leaves_its_method_and_its_duration(caplog):
     line = line_about(caplog)
     assert (line.levelname, line.method, line.outcome) == ("INFO", "patient.create", "ok")
     assert 0 <= line.ms < 1000
+
+
+def test_the_line_says_who_called_by_account_and_not_by_name(caplog):
+    assert line_about(caplog).caller == "account/7"
 
 
 def test_an_expected_refusal_leaves_its_class_and_no_trace(caplog):
