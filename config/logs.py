@@ -90,7 +90,11 @@ def logging_config(*, level: str, readable: bool) -> dict[str, Any]:
             "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
             "gunicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
             "alembic": {"level": "WARNING"},
+            # The audit trail's heads leave this machine with the logs, however quiet those are.
+            "audit": {"level": "INFO"},
             "kombu": {"level": "WARNING"},
+            # It quotes requests.
+            "eventlet.wsgi": {"level": "CRITICAL"},
         },
     }
 

@@ -1,6 +1,7 @@
 """The RPC entrypoint: Nameko's own, with a deadline before any work and a lean reply."""
 
 import logging
+import re
 import time
 from functools import partial
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from kombu import Message
 from nameko.amqp.publish import Publisher
 from nameko.constants import (
+    AMQP_SSL_CONFIG_KEY,
     AMQP_URI_CONFIG_KEY,
     DEFAULT_SERIALIZER,
     NON_PERSISTENT,
@@ -20,10 +22,15 @@ from nameko.rpc import Rpc as StockRpc
 from nameko.rpc import RpcConsumer as StockRpcConsumer
 from nameko.rpc import get_rpc_exchange
 
-from config.messaging.call import DEADLINE, DeadlineExceeded, complete
+from config.messaging.call import DEADLINE, DeadlineExceeded, receive
 from config.messaging.connection import BROKEN
+from config.messaging.operator_audit import OperatorAudit
 
 _log = logging.getLogger("service")
+
+# A UUID, with dashes or without: answers go to the exchange that calls go to as well, and must
+# not be taken for calls. The broker refuses other keys, too, and ends the channel over it.
+REPLY_TO = "[0-9a-f-]{32,36}"
 
 
 def _refuse(message: Message, reason: str) -> None:
@@ -54,7 +61,8 @@ class RpcConsumer(StockRpcConsumer):
 
     def handle_message(self, body: Any, message: Message) -> None:
         properties = message.properties
-        if not properties.get("reply_to") or not properties.get("content_type"):
+        reply_to, content_type = properties.get("reply_to"), properties.get("content_type")
+        if not content_type or not re.fullmatch(REPLY_TO, reply_to or ""):
             # Nobody can be told; answering would bring the whole service down.
             _refuse(message, "no reply_to")
             return
@@ -68,6 +76,7 @@ class RpcConsumer(StockRpcConsumer):
             get_rpc_exchange(self.container.config),
             DEFAULT_SERIALIZER,
             message,
+            ssl=self.container.config.get(AMQP_SSL_CONFIG_KEY),
         )
         responder.publisher_cls = partial(ReplyPublisher, headers={"replayed": replayed})
         try:
@@ -97,6 +106,7 @@ class Rpc(StockRpc):
     """
 
     rpc_consumer = RpcConsumer()
+    operator_audit = OperatorAudit()
 
     def handle_message(self, body: Any, message: Message) -> None:
         try:
@@ -104,10 +114,10 @@ class Rpc(StockRpc):
         except (KeyError, TypeError) as missing:
             raise MalformedRequest("Message missing `args` or `kwargs`") from missing
         self.check_signature(args, kwargs)
-        context = self.unpack_message_headers(message)
-        complete(
-            context,
+        context = receive(
+            self.unpack_message_headers(message),
             seconds=self.container.config["CALL_SECONDS"],
+            ring=self.container.config["CALLER_KEYS"],
             message_id=message.properties.get("correlation_id"),
         )
         if context[DEADLINE] <= time.time():
@@ -131,6 +141,7 @@ class Rpc(StockRpc):
     def handle_result(
         self, message: Message, worker_ctx: WorkerContext, result: Any, exc_info: Any
     ) -> tuple[Any, Any]:
+        result, exc_info = self.operator_audit.before_reply(worker_ctx, result, exc_info)
         replayed = bool(worker_ctx.data.get("replayed"))
         return self.rpc_consumer.handle_result(message, result, exc_info, replayed=replayed)
 

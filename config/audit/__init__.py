@@ -1,0 +1,1 @@
+"""The audit trail: who did what to whose data, chained so that nothing can be taken away unseen."""
