@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run stack shell test lint clean
+.PHONY: help run stack shell test lint audit-dependencies clean
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/run ## Start the whole system in one process; needs no server (PORT, DATA_DIR)
 	@exec $(BIN)/clinic run
@@ -21,11 +21,15 @@ shell: $(VENV)/run ## Open `nameko shell` on the running stack
 test: $(VENV)/dev ## Run all tests, on real servers (installed from Debian's packages if need be)
 	@exec $(BIN)/python -m pytest $(ARGS)
 
-lint: $(VENV)/dev ## Check style, import order, types and who imports whom
+lint: $(VENV)/dev ## Check style, import order, types, who imports whom, and for unsafe calls
 	$(BIN)/flake8
 	$(BIN)/isort --check-only .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --ini setup.cfg
+
+audit-dependencies: $(VENV)/dev ## Ask PyPI for known vulnerabilities of the pinned versions
+	@exec $(BIN)/python .ci/audit_dependencies.py
 
 clean: ## Remove the virtual environment and what tools left behind; data stays
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .import_linter_cache .hypothesis
