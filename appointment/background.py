@@ -2,8 +2,8 @@
 
 from appointment.models import Answer, AppointmentBase, Outbox
 from config.housekeeping import Housekeeping
-from config.idempotency import Database
 from config.messaging.outbox import OutboxRelay
+from config.service_database import Database
 from schemas import errors
 
 
@@ -11,4 +11,4 @@ class AppointmentBackground(Housekeeping):
     name = "appointment_background"
 
     relay = OutboxRelay(AppointmentBase, outbox=Outbox, source="appointment")
-    store = Database(AppointmentBase, answers=Answer, errors=errors)
+    store = Database(AppointmentBase, answers=Answer, errors=errors, subject="patientId")

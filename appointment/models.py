@@ -2,11 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import CHAR, Index, String, Text
+from sqlalchemy import CHAR, Index, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from config.answers import AnswerColumns
 from config.database import MYSQL_TABLE, RecordId, UtcDateTime
-from config.idempotency import AnswerColumns
+from config.encryption import Sealed, sealed_column
 from config.messaging.outbox import OutboxColumns, outbox_rules
 
 
@@ -30,14 +31,17 @@ class Appointment(AppointmentBase):
     starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ends_at: Mapped[datetime] = mapped_column(UtcDateTime)
     duration_minutes: Mapped[int]
-    description: Mapped[str] = mapped_column(Text)
+    description_sealed: Mapped[bytes] = sealed_column(2000)
     status: Mapped[str] = mapped_column(String(16))
-    cancel_reason: Mapped[str | None] = mapped_column(String(500))
+    cancel_reason_sealed: Mapped[bytes | None] = sealed_column(500, optional=True)
     uncovered: Mapped[bool] = mapped_column(default=False)
     version: Mapped[int]
     sequence: Mapped[int] = mapped_column(RecordId)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    description = Sealed[str]()
+    cancel_reason = Sealed[str | None]()
 
 
 class Claim(AppointmentBase):

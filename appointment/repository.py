@@ -33,17 +33,29 @@ class Appointments:
         wanted = select(Appointment).where(Appointment.id == appointment_id).with_for_update()
         return _found(self._session.scalar(wanted), appointment_id)
 
+    def between(self, doctor_id: int, patient_id: int) -> bool:
+        """Whether there is any that was not cancelled."""
+        found = select(Appointment.id).where(
+            Appointment.patient_id == patient_id,
+            Appointment.doctor_id == doctor_id,
+            Appointment.status != CANCELLED,
+        )
+        return self._session.scalar(found.limit(1)) is not None
+
     def book(self, fields: Mapping[str, Any], *, now: datetime) -> Appointment:
         """Store the appointment and claim its time.
 
         :raises SlotTaken, PatientBusy: and nothing is stored.
         """
+        plain = {name: value for name, value in fields.items() if name != "description"}
         appointment = Appointment(
-            **fields, status=BOOKED, version=1, sequence=0, created_at=now, updated_at=now
+            **plain, status=BOOKED, version=1, sequence=0, created_at=now, updated_at=now
         )
         self._session.add(appointment)
         self._session.flush()
         self._claim(appointment)
+        # What is sealed is bound to the id, which the row has now.
+        appointment.description = fields["description"]
         return appointment
 
     def cancel(self, appointment: Appointment, *, reason: str | None, now: datetime) -> None:

@@ -10,11 +10,11 @@ from appointment.domain import CANCELLED, check_in_future, period, start_instant
 from appointment.models import Answer, AppointmentBase
 from appointment.repository import Appointments
 from config.health import database_answers
-from config.idempotency import Database
 from config.messaging.current_call import CurrentCall
 from config.messaging.peers import Peers
 from config.messaging.rpc import rpc
 from config.service_clock import Clock
+from config.service_database import Database
 from schemas import errors
 from schemas.appointment import LONGEST_REASON, AppointmentSchema
 from schemas.loading import load, load_id, load_text
@@ -25,8 +25,9 @@ class AppointmentService:
     description, status, cancelReason, uncovered, createdAt, updatedAt``."""
 
     name = "appointment"
+    subject = ("patient", "patientId")
 
-    store = Database(AppointmentBase, answers=Answer, errors=errors)
+    store = Database(AppointmentBase, answers=Answer, errors=errors, subject="patientId")
     ask = Peers(unavailable=errors.Unavailable)
     clock = Clock()
     call = CurrentCall()
@@ -60,6 +61,14 @@ class AppointmentService:
         """:raises AppointmentNotFound:"""
         wanted = load_id(appointment_id)
         return self.store.transact(lambda session: _dump(Appointments(session).get(wanted)))
+
+    @rpc(expected_exceptions=errors.SchedulingError)
+    def has_met(self, doctor_id: int, patient_id: int) -> bool:
+        """Whether the two have an appointment with each other that was not cancelled."""
+        doctor, patient = load_id(doctor_id, "doctorId"), load_id(patient_id, "patientId")
+        return self.store.transact(
+            lambda session: Appointments(session).between(doctor, patient)
+        )
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def cancel(self, appointment_id: int, reason: str | None = None) -> dict[str, Any]:

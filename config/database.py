@@ -3,10 +3,10 @@
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from nameko_sqlalchemy.database import DB_URIS_KEY, DatabaseWrapper
 from sqlalchemy import (
     BigInteger,
     DateTime,
@@ -108,11 +108,19 @@ def _set_up_sqlite(engine: Engine) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        # What is deleted or replaced is overwritten, not just left for others to reuse.
+        connection.execute("PRAGMA secure_delete = ON")
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Any) -> None:
         # Taking the write lock first: one that begins by reading cannot always get it later.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+class Sessions(Protocol):
+    """What nameko-sqlalchemy gives to a worker."""
+
+    def get_session(self, *, close_on_exit: bool) -> AbstractContextManager[Session]: ...
 
 
 class Transactions:
@@ -124,7 +132,7 @@ class Transactions:
 
     def __init__(
         self,
-        sessions: DatabaseWrapper,
+        sessions: Sessions,
         *,
         deadline: Callable[[], float],
         unavailable: Callable[[str], Exception],
@@ -180,8 +188,3 @@ def is_outage(error: BaseException) -> bool:
     return is_transient(error) or isinstance(
         error, OperationalError | InterfaceError | TimeoutError
     )
-
-
-def uri_of(config: dict[str, Any], service: str, base: type) -> str:
-    """The address under nameko-sqlalchemy's own key, ``<service>:<declarative base>``."""
-    return str(config[DB_URIS_KEY][f"{service}:{base.__name__}"])

@@ -5,7 +5,7 @@ from typing import Any
 
 from nameko.timer import timer
 
-from config.idempotency import forget_some_answers
+from config.answers import forget_some_answers
 from config.messaging.current_call import CurrentCall
 from config.service_clock import Clock
 

@@ -6,46 +6,26 @@ effect. Refusals are kept too, without their effect: a client that was told no s
 even when the call is delivered again after the reason has gone.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-import nameko_sqlalchemy
-from nameko.containers import WorkerContext
 from nameko.exceptions import deserialize, serialize
-from sqlalchemy import CHAR, Engine, Text, delete, select
 from sqlalchemy.exc import IntegrityError, OperationalError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import Session
 
+from config.answers import fingerprint_of, key_of, open_answer, seal_answer
 from config.clock import utc_now
 from config.database import (
     LOCK_WAIT_TIMEOUT,
     Contended,
     Result,
     Transactions,
-    UtcDateTime,
-    connect,
     error_number,
-    uri_of,
 )
+from config.encryption import Vault
 from config.messaging.call import Call, DeadlineExceeded
-from config.messaging.current_call import call_of
-
-KEPT_FOR = timedelta(hours=24)
-BATCH = 1000
 
 Decide = Callable[[Session], Any]
-
-
-class AnswerColumns:
-    """Columns of a service's table of kept answers; ``key`` is the hash of the call's key."""
-
-    key: Mapped[str] = mapped_column(CHAR(64), primary_key=True)
-    fingerprint: Mapped[str] = mapped_column(CHAR(64))
-    answer: Mapped[str] = mapped_column(Text)
-    answered_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
 class Errors(Protocol):
@@ -65,15 +45,27 @@ class Errors(Protocol):
 
 
 class Store:
-    """One call's way to the database: ``transact`` runs work, ``change`` runs it once per key."""
+    """One call's way to the database: ``transact`` runs work, ``change`` runs it once per key.
+
+    :param subject: the member of a change's result that says whose data it is.
+    """
 
     def __init__(
-        self, transactions: Transactions, *, call: Callable[[], Call], answers: Any, errors: Errors
+        self,
+        transactions: Transactions,
+        *,
+        call: Callable[[], Call],
+        answers: Any,
+        errors: Errors,
+        vault: Vault,
+        subject: str | None = None,
     ) -> None:
         self.transact = transactions.run
         self.answers = answers
+        self.vault = vault
         self._call = call
         self._errors = errors
+        self._subject = subject
 
     def change(self, request: Sequence[Any], decide: Decide) -> Any:
         """What ``decide(session)`` returned, now or when this key came first.
@@ -85,7 +77,7 @@ class Store:
         if self._call().seconds_left <= 0:
             # What was asked on the way here has used up the time; nobody waits for this any more.
             raise DeadlineExceeded()
-        fingerprint = _hash(request)
+        fingerprint = fingerprint_of(request, self.vault)
         return self._open(self.transact(lambda session: self._once(session, fingerprint, decide)))
 
     def change_after(
@@ -99,7 +91,7 @@ class Store:
         ``prepare`` runs outside the transaction, where other services may be asked; not at all
         when the answer is known already.
         """
-        fingerprint = _hash(request)
+        fingerprint = fingerprint_of(request, self.vault)
         kept = self.transact(lambda session: self._kept(session, fingerprint))
         if kept is not None:
             return self._open(kept)
@@ -107,9 +99,7 @@ class Store:
         return self.change(request, lambda session: decide(session, prepared))
 
     def _once(self, session: Session, fingerprint: str, decide: Decide) -> dict[str, Any]:
-        row = self.answers(
-            key=self._key(), fingerprint=fingerprint, answer="", answered_at=utc_now()
-        )
+        row = self.answers(key=self._key(), fingerprint=fingerprint, answered_at=utc_now())
         try:
             session.add(row)
             session.flush()
@@ -122,8 +112,13 @@ class Store:
                 raise self._errors.RequestInFlight() from blocked
             raise
         outcome = self._decide(session, decide)
-        row.answer = json.dumps(outcome)
+        row.answer = seal_answer(self.vault, row, outcome)
+        row.subject = self._subject_of(outcome)
         return outcome
+
+    def _subject_of(self, outcome: dict[str, Any]) -> int | None:
+        result = outcome.get("result")
+        return result.get(self._subject) if isinstance(result, dict) else None
 
     def _decide(self, session: Session, decide: Decide) -> dict[str, Any]:
         try:
@@ -145,7 +140,7 @@ class Store:
         if row.fingerprint != fingerprint:
             raise self._errors.IdempotencyKeyReused()
         self._call().mark_replayed()
-        return dict(json.loads(row.answer))
+        return open_answer(self.vault, row)
 
     def _open(self, outcome: dict[str, Any]) -> Any:
         if "refused" in outcome:
@@ -153,49 +148,6 @@ class Store:
         return outcome["result"]
 
     def _key(self) -> str:
-        return _hash(self._call().key)
-
-
-class Database(nameko_sqlalchemy.Database):
-    """Gives a service its :class:`Store`: nameko-sqlalchemy's sessions, our transactions."""
-
-    def __init__(self, base: type[DeclarativeBase], *, answers: Any, errors: Errors) -> None:
-        super().__init__(base)
-        self.answers = answers
-        self.errors = errors
-
-    engine: Engine
-
-    def setup(self) -> None:
-        super().setup()
-        # Its engine takes no options from the configuration, so it gives way to ours.
-        self.engine.dispose()
-        self.engine = connect(
-            uri_of(self.container.config, self.container.service_name, self.declarative_base),
-            pool_size=self.container.max_workers,
-        )
-        self.Session.configure(bind=self.engine)
-
-    def get_dependency(self, worker_ctx: WorkerContext) -> Store:
-        def call() -> Call:
-            return call_of(worker_ctx)
-
-        transactions = Transactions(
-            super().get_dependency(worker_ctx),
-            deadline=lambda: call().deadline,
-            unavailable=self.errors.Unavailable,
-        )
-        return Store(transactions, call=call, answers=self.answers, errors=self.errors)
-
-
-def forget_some_answers(session: Session, answers: Any, *, now: datetime) -> int:
-    """Delete up to ``BATCH`` answers that no client may ask for any more; how many they were."""
-    old = select(answers.key).where(answers.answered_at < now - KEPT_FOR).limit(BATCH)
-    keys = session.scalars(old).all()
-    session.execute(delete(answers).where(answers.key.in_(keys)))
-    return len(keys)
-
-
-def _hash(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+        # Two callers may choose the same key; neither learns of the other's request.
+        call = self._call()
+        return key_of([call.caller.identity, call.key], self.vault)

@@ -4,28 +4,32 @@ from typing import Any
 
 from alembic import command, context
 from alembic.config import Config
-from sqlalchemy import MetaData, create_engine, text
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, MetaData, create_engine, text
 from sqlalchemy.engine import URL
 
 from config.database import connect
+from config.encryption import Vault
 
 
-def upgrade(*, scripts: str, url: URL) -> None:
+def upgrade(*, scripts: str, url: URL, vault: Vault | None = None, to: str = "head") -> None:
     """Bring the database at ``url`` to the newest version of the history in ``scripts``.
 
     :param scripts: where the history lies, as ``package:folder``.
+    :param vault: for histories that seal what is stored.
     """
     _create_database(url)
-    command.upgrade(_config(scripts=scripts, url=url), "head")
+    command.upgrade(_config(scripts=scripts, url=url, vault=vault), to)
 
 
-def downgrade(*, scripts: str, url: URL) -> None:
-    """Take every migration back: the tables are dropped, and what was in them."""
-    command.downgrade(_config(scripts=scripts, url=url), "base")
+def downgrade(*, scripts: str, url: URL, vault: Vault | None = None, to: str = "base") -> None:
+    """Take migrations back; all of them, if not told otherwise, and then nothing is left."""
+    command.downgrade(_config(scripts=scripts, url=url, vault=vault), to)
 
 
-def _config(*, scripts: str, url: URL) -> Config:
+def _config(*, scripts: str, url: URL, vault: Vault | None) -> Config:
     config = Config()
+    config.attributes["vault"] = vault
     config.set_main_option("script_location", scripts)
     config.set_main_option("path_separator", "os")
     config.attributes["url"] = url.render_as_string(hide_password=False)
@@ -36,6 +40,7 @@ def run(metadata: MetaData) -> None:
     """What each history's ``env.py`` does when alembic runs it."""
     # Changing a large table takes its time. A client that gave up would leave it half recorded.
     engine = connect(context.config.attributes["url"], statement_seconds=None)
+    before = _revision(engine)
     with engine.connect() as connection:
         context.configure(
             connection=connection,
@@ -46,7 +51,24 @@ def run(metadata: MetaData) -> None:
         )
         with context.begin_transaction():
             context.run_migrations()
+    if engine.dialect.name == "sqlite" and _revision(engine) != before:
+        _forget_what_was_there(engine)
     engine.dispose()
+
+
+def _revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def _forget_what_was_there(engine: Engine) -> None:
+    """Leave nothing in the file of what a migration has taken out of the tables."""
+    connection = engine.raw_connection()
+    # In no transaction: SQLAlchemy would begin one.
+    cursor = connection.cursor()
+    cursor.execute("VACUUM")
+    cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
 
 
 def _create_database(url: URL) -> None:

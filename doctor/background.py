@@ -1,8 +1,8 @@
 """What the doctor service does unasked."""
 
 from config.housekeeping import Housekeeping
-from config.idempotency import Database
 from config.messaging.outbox import OutboxRelay
+from config.service_database import Database
 from doctor.models import Answer, DoctorBase, Outbox
 from schemas import errors
 
@@ -11,4 +11,4 @@ class DoctorBackground(Housekeeping):
     name = "doctor_background"
 
     relay = OutboxRelay(DoctorBase, outbox=Outbox, source="doctor")
-    store = Database(DoctorBase, answers=Answer, errors=errors)
+    store = Database(DoctorBase, answers=Answer, errors=errors, subject="id")

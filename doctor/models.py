@@ -2,11 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import String
+from sqlalchemy import CHAR, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from config.answers import AnswerColumns
 from config.database import MYSQL_TABLE, RecordId, UtcDateTime
-from config.idempotency import AnswerColumns
+from config.encryption import Sealed, sealed_column
 from config.messaging.outbox import OutboxColumns, outbox_rules
 
 
@@ -15,23 +16,41 @@ class DoctorBase(DeclarativeBase):
 
 
 class Doctor(DoctorBase):
-    """``version`` counts changes of the record, ``sequence`` the events told about it."""
+    """``version`` counts changes of the record, ``sequence`` the events told about it.
+
+    ``email_key`` is the blind index of the address as it is compared, without case.
+    """
 
     __tablename__ = "doctor"
     __table_args__ = (MYSQL_TABLE,)
 
     id: Mapped[int] = mapped_column(RecordId, primary_key=True)
-    name: Mapped[str] = mapped_column(String(200))
-    email: Mapped[str | None] = mapped_column(String(254))
-    # Addresses are compared without case; lower case may be longer than upper case.
-    email_key: Mapped[str | None] = mapped_column(String(508), unique=True)
-    phone: Mapped[str] = mapped_column(String(16))
+    name_sealed: Mapped[bytes] = sealed_column(200)
+    email_sealed: Mapped[bytes | None] = sealed_column(254, optional=True)
+    email_key: Mapped[str | None] = mapped_column(CHAR(64), unique=True)
+    phone_sealed: Mapped[bytes] = sealed_column(16)
     speciality: Mapped[str] = mapped_column(String(100))
     timezone: Mapped[str] = mapped_column(String(64))
     version: Mapped[int]
     sequence: Mapped[int] = mapped_column(RecordId)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    name = Sealed[str]()
+    email = Sealed[str | None]()
+    phone = Sealed[str]()
+
+
+class DoctorWord(DoctorBase):
+    """The blind index of a word of a doctor's name."""
+
+    __tablename__ = "doctor_word"
+    __table_args__ = (MYSQL_TABLE,)
+
+    word: Mapped[str] = mapped_column(CHAR(64), primary_key=True)
+    doctor_id: Mapped[int] = mapped_column(
+        RecordId, primary_key=True, autoincrement=False, index=True
+    )
 
 
 class Outbox(OutboxColumns, DoctorBase):

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from config.encryption import vault_of
 from config.messaging.outbox import outbox_row
-from doctor.models import Doctor, Outbox
+from doctor.models import Doctor, DoctorWord, Outbox
 from schemas.errors import DoctorNotFound, EmailTaken
 from schemas.events import envelope
-from schemas.people import email_key
+from schemas.people import email_key, name_words
 
 
 class Doctors:
@@ -30,9 +31,15 @@ class Doctors:
 
     def register(self, fields: Mapping[str, Any], *, now: datetime) -> Doctor:
         """:raises EmailTaken: when another doctor has this e-mail address."""
-        doctor = Doctor(**fields, version=1, sequence=0, created_at=now)
+        doctor = Doctor(
+            speciality=fields["speciality"],
+            timezone=fields["timezone"],
+            version=1,
+            sequence=0,
+            created_at=now,
+        )
         self._session.add(doctor)
-        self._save(doctor, now=now)
+        self._save(doctor, fields, now=now)
         return doctor
 
     def replace(self, doctor_id: int, fields: Mapping[str, Any], *, now: datetime) -> Doctor:
@@ -42,10 +49,8 @@ class Doctors:
         doctor = self._session.scalar(wanted)
         if doctor is None:
             raise DoctorNotFound(doctor_id)
-        for name, value in fields.items():
-            setattr(doctor, name, value)
         doctor.version += 1
-        self._save(doctor, now=now)
+        self._save(doctor, fields, now=now)
         return doctor
 
     def tell(self, name: str, doctor: Doctor, *, now: datetime, correlation_id: str) -> None:
@@ -62,11 +67,36 @@ class Doctors:
         )
         self._session.add(outbox_row(Outbox, name=name, event=event))
 
-    def _save(self, doctor: Doctor, *, now: datetime) -> None:
-        doctor.email_key = email_key(doctor.email)
+    def _save(self, doctor: Doctor, fields: Mapping[str, Any], *, now: datetime) -> None:
+        doctor.email_key = self._email_key(fields["email"])
         doctor.updated_at = now
         try:
+            # What is sealed is bound to the id, which a new row has after this.
             self._session.flush()
         except IntegrityError as taken:
             # The address is the table's only unique column.
             raise EmailTaken() from taken
+        for name, value in fields.items():
+            setattr(doctor, name, value)
+        self._index_name(doctor)
+
+    def _index_name(self, doctor: Doctor) -> None:
+        words = self._words(doctor.name)
+        mine = select(DoctorWord.word).where(DoctorWord.doctor_id == doctor.id)
+        known = set(self._session.scalars(mine))
+        gone = delete(DoctorWord).where(
+            DoctorWord.doctor_id == doctor.id, DoctorWord.word.in_(known - words)
+        )
+        if known - words:
+            self._session.execute(gone)
+        self._session.add_all(
+            DoctorWord(word=word, doctor_id=doctor.id) for word in sorted(words - known)
+        )
+
+    def _words(self, text: str) -> set[str]:
+        vault = vault_of(self._session)
+        return {vault.index("name", word) for word in name_words(text)}
+
+    def _email_key(self, email: str | None) -> str | None:
+        compared = email_key(email)
+        return None if compared is None else vault_of(self._session).index("email", compared)

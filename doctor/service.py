@@ -6,10 +6,10 @@ from nameko.dependency_providers import Config
 from sqlalchemy.orm import Session
 
 from config.health import database_answers
-from config.idempotency import Database
 from config.messaging.current_call import CurrentCall
 from config.messaging.rpc import rpc
 from config.service_clock import Clock
+from config.service_database import Database
 from doctor.models import Answer, DoctorBase
 from doctor.repository import Doctors
 from schemas import errors
@@ -22,8 +22,9 @@ class DoctorService:
     updatedAt``."""
 
     name = "doctor"
+    subject = ("doctor", "id")
 
-    store = Database(DoctorBase, answers=Answer, errors=errors)
+    store = Database(DoctorBase, answers=Answer, errors=errors, subject="id")
     clock = Clock()
     call = CurrentCall()
     config = Config()

@@ -1,8 +1,8 @@
 """What the patient service does unasked."""
 
 from config.housekeeping import Housekeeping
-from config.idempotency import Database
 from config.messaging.outbox import OutboxRelay
+from config.service_database import Database
 from patient.models import Answer, Outbox, PatientBase
 from schemas import errors
 
@@ -11,4 +11,4 @@ class PatientBackground(Housekeeping):
     name = "patient_background"
 
     relay = OutboxRelay(PatientBase, outbox=Outbox, source="patient")
-    store = Database(PatientBase, answers=Answer, errors=errors)
+    store = Database(PatientBase, answers=Answer, errors=errors, subject="id")

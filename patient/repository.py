@@ -1,18 +1,19 @@
 """Every query of the patient service, in the words of the front desk."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from config.encryption import vault_of
 from config.messaging.outbox import outbox_row
-from patient.models import Outbox, Patient
+from patient.models import Outbox, Patient, PatientWord
 from schemas.errors import EmailTaken, PatientNotFound
 from schemas.events import envelope
-from schemas.people import email_key
+from schemas.people import email_key, name_words
 
 
 class Patients:
@@ -32,11 +33,23 @@ class Patients:
         found = select(Patient.id).where(Patient.id == patient_id)
         return self._session.scalar(found) is not None
 
+    def find(
+        self, *, name: str | None, email: str | None, after: int, limit: int
+    ) -> Sequence[Patient]:
+        """Those with every word of ``name`` and with the address ``email``, by id, above
+        ``after``."""
+        found = select(Patient).where(Patient.id > after)
+        if name is not None:
+            found = found.where(Patient.id.in_(self._named(name, after=after)))
+        if email is not None:
+            found = found.where(Patient.email_key == self._email_key(email))
+        return self._session.scalars(found.order_by(Patient.id).limit(limit)).all()
+
     def register(self, fields: Mapping[str, Any], *, now: datetime) -> Patient:
         """:raises EmailTaken: when another patient has this e-mail address."""
-        patient = Patient(**fields, version=1, sequence=0, created_at=now)
+        patient = Patient(version=1, sequence=0, created_at=now)
         self._session.add(patient)
-        self._save(patient, now=now)
+        self._save(patient, fields, now=now)
         return patient
 
     def replace(self, patient_id: int, fields: Mapping[str, Any], *, now: datetime) -> Patient:
@@ -46,10 +59,8 @@ class Patients:
         patient = self._session.scalar(wanted)
         if patient is None:
             raise PatientNotFound(patient_id)
-        for name, value in fields.items():
-            setattr(patient, name, value)
         patient.version += 1
-        self._save(patient, now=now)
+        self._save(patient, fields, now=now)
         return patient
 
     def tell(self, name: str, patient: Patient, *, now: datetime, correlation_id: str) -> None:
@@ -66,11 +77,45 @@ class Patients:
         )
         self._session.add(outbox_row(Outbox, name=name, event=event))
 
-    def _save(self, patient: Patient, *, now: datetime) -> None:
-        patient.email_key = email_key(patient.email)
+    def _save(self, patient: Patient, fields: Mapping[str, Any], *, now: datetime) -> None:
+        patient.email_key = self._email_key(fields["email"])
         patient.updated_at = now
         try:
+            # What is sealed is bound to the id, which a new row has after this.
             self._session.flush()
         except IntegrityError as taken:
             # The address is the table's only unique column.
             raise EmailTaken() from taken
+        for name, value in fields.items():
+            setattr(patient, name, value)
+        self._index_name(patient)
+
+    def _index_name(self, patient: Patient) -> None:
+        words = self._words(patient.name)
+        mine = select(PatientWord.word).where(PatientWord.patient_id == patient.id)
+        known = set(self._session.scalars(mine))
+        gone = delete(PatientWord).where(
+            PatientWord.patient_id == patient.id, PatientWord.word.in_(known - words)
+        )
+        if known - words:
+            self._session.execute(gone)
+        self._session.add_all(
+            PatientWord(word=word, patient_id=patient.id) for word in sorted(words - known)
+        )
+
+    def _named(self, name: str, *, after: int) -> Select[int]:
+        words = self._words(name)
+        return (
+            select(PatientWord.patient_id)
+            .where(PatientWord.word.in_(words), PatientWord.patient_id > after)
+            .group_by(PatientWord.patient_id)
+            .having(func.count() == len(words))
+        )
+
+    def _words(self, text: str) -> set[str]:
+        vault = vault_of(self._session)
+        return {vault.index("name", word) for word in name_words(text)}
+
+    def _email_key(self, email: str | None) -> str | None:
+        compared = email_key(email)
+        return None if compared is None else vault_of(self._session).index("email", compared)

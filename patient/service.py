@@ -6,24 +6,25 @@ from nameko.dependency_providers import Config
 from sqlalchemy.orm import Session
 
 from config.health import database_answers
-from config.idempotency import Database
 from config.messaging.current_call import CurrentCall
 from config.messaging.rpc import rpc
 from config.service_clock import Clock
+from config.service_database import Database
 from patient.domain import check_date_of_birth
 from patient.models import Answer, PatientBase
 from patient.repository import Patients
 from schemas import errors
 from schemas.loading import load, load_id
-from schemas.people import PatientSchema
+from schemas.people import PatientSchema, PeopleQuerySchema
 
 
 class PatientService:
     """Patients as JSON values: ``id, name, email, phone, dob, address, createdAt, updatedAt``."""
 
     name = "patient"
+    subject = ("patient", "id")
 
-    store = Database(PatientBase, answers=Answer, errors=errors)
+    store = Database(PatientBase, answers=Answer, errors=errors, subject="id")
     clock = Clock()
     call = CurrentCall()
     config = Config()
@@ -49,6 +50,32 @@ class PatientService:
         """:raises PatientNotFound:"""
         wanted = load_id(patient_id)
         return self.store.transact(lambda session: _dump(Patients(session).get(wanted)))
+
+    @rpc(expected_exceptions=errors.SchedulingError)
+    def find(
+        self, q: str | None = None, email: str | None = None, limit: int = 20, after: int = 0
+    ) -> dict[str, Any]:
+        """Patients whose names have every word of ``q``, with this address: ``{"items": [...],
+        "next": id}``, where ``next`` is the ``after`` of the next page, or None.
+
+        :raises InvalidInput:
+        """
+        asked = {"q": q, "email": email, "limit": limit, "after": after}
+        query = load(PeopleQuerySchema(), asked)
+
+        def look(session: Session) -> dict[str, Any]:
+            found = Patients(session).find(
+                name=query["q"],
+                email=query["email"],
+                after=query["after"],
+                # One more than asked for tells whether there is another page.
+                limit=query["limit"] + 1,
+            )
+            page = found[: query["limit"]]
+            more = len(found) > len(page)
+            return {"items": [_dump(each) for each in page], "next": page[-1].id if more else None}
+
+        return self.store.transact(look)
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def exists(self, patient_id: int) -> bool:

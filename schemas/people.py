@@ -1,8 +1,25 @@
 """Patients and doctors as they appear in HTTP bodies and RPC values (camelCase)."""
 
-from marshmallow import Schema
+import re
+import unicodedata
 
-from schemas.fields import Day, Email, Identifier, Instant, Phone, Text, Timezone
+from marshmallow import Schema, ValidationError, validates
+
+from schemas.accounts import LONGEST_PASSWORD, Secret
+from schemas.fields import (
+    MAX_ID,
+    Day,
+    Email,
+    Identifier,
+    Instant,
+    Phone,
+    Text,
+    Timezone,
+    WholeNumber,
+)
+
+LONGEST_PAGE = 100
+_WORD = re.compile(r"[^\W_]+")
 
 
 class PersonSchema(Schema):
@@ -29,6 +46,13 @@ class PatientSchema(PersonSchema):
     address = Text(longest=500, lines=True, required=True)
 
 
+class RegistrationSchema(PatientSchema):
+    """A patient who registers themselves: with what they will sign in with."""
+
+    email = Email(required=True)
+    password = Secret(longest=LONGEST_PASSWORD, required=True)
+
+
 class DoctorSchema(PersonSchema):
     """``timezone`` is optional on the way in; the doctor service fills in the clinic's."""
 
@@ -36,6 +60,27 @@ class DoctorSchema(PersonSchema):
     timezone = Timezone(load_default=None, allow_none=True)
 
 
+class PeopleQuerySchema(Schema):
+    """Who is looked for: people with every word of ``q`` in their names, with this ``email``."""
+
+    q = Text(longest=200, load_default=None, allow_none=True)
+    email = Email(load_default=None, allow_none=True)
+    limit = WholeNumber(least=1, most=LONGEST_PAGE, load_default=20)
+    after = WholeNumber(least=0, most=MAX_ID, load_default=0)
+
+    @validates("q")
+    def has_a_word(self, q: str | None, data_key: str) -> None:
+        if q is not None and not name_words(q):
+            raise ValidationError("Must contain a letter or a digit.")
+
+
 def email_key(email: str | None) -> str | None:
     """The form in which addresses are compared: without regard to case."""
     return None if email is None else email.lower()
+
+
+def name_words(text: str) -> frozenset[str]:
+    """The words of a name in the form in which they are compared: without case and accents."""
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    bare = "".join(each for each in plain if not unicodedata.category(each).startswith("M"))
+    return frozenset(_WORD.findall(bare))

@@ -10,6 +10,7 @@ from sqlalchemy.engine import URL, make_url
 from config.database import connect
 from config.migration import upgrade
 from config.programs import catalogue
+from tests.vaults import vault_for
 
 
 @pytest.fixture(params=["mariadb", "sqlite"])
@@ -29,7 +30,9 @@ def appointment_engine(addresses: dict[str, str]) -> Iterator[Engine]:
     """The migrated appointment database on MariaDB, shared with the other tests of the run."""
     url = make_url(addresses["DATABASE_URL"])
     url = url.set(database=f"{url.database}_appointment")
-    upgrade(scripts=catalogue().databases["appointment"], url=url)
+    upgrade(
+        scripts=catalogue().databases["appointment"], url=url, vault=vault_for("appointment")
+    )
     engine = connect(url.render_as_string(hide_password=False), pool_size=20)
     yield engine
     engine.dispose()

@@ -17,8 +17,11 @@ from appointment.domain import BOOKED, CANCELLED, buckets
 from appointment.models import Appointment, Claim, Outbox
 from appointment.repository import Appointments
 from config.database import Transactions
+from config.encryption import VAULT
 from schemas.errors import AppointmentNotFound, PatientBusy, SchedulingError, SlotTaken, Unavailable
+from tests.vaults import vault_for
 
+OURS = vault_for("appointment")
 NOON = datetime(2031, 3, 4, 12, tzinfo=UTC)
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 _ids = count(random.randrange(10**6, 10**9))
@@ -32,7 +35,7 @@ def person() -> Iterator[int]:
 
 def transactions(engine: Engine, *, seconds: float = 20) -> Transactions:
     deadline = datetime.now(UTC).timestamp() + seconds
-    sessions = DatabaseWrapper(sessionmaker(bind=engine, class_=Session))
+    sessions = DatabaseWrapper(sessionmaker(bind=engine, class_=Session, info={VAULT: OURS}))
     return Transactions(sessions, deadline=lambda: deadline, unavailable=Unavailable)
 
 
@@ -135,7 +138,7 @@ def test_cancelling_frees_the_time_and_keeps_the_record(
     first = book(appointment_engine, wish(doctor=doctor, patient=patient))
     cancel(appointment_engine, first)
     assert book(appointment_engine, wish(doctor=doctor, patient=patient)) != first
-    with Session(appointment_engine) as session:
+    with Session(appointment_engine, info={VAULT: OURS}) as session:
         kept = session.get(Appointment, first)
         assert kept is not None
         assert (kept.status, kept.cancel_reason, kept.version) == (CANCELLED, "ill", 2)

@@ -1,5 +1,6 @@
 """One key, one effect, one answer: on MariaDB, where rows are locked, and on SQLite."""
 
+import hashlib
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,19 +16,24 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import sessionmaker
 
+from config.answers import KEPT_FOR, forget_answers_about, forget_some_answers
 from config.database import Transactions, connect
-from config.idempotency import KEPT_FOR, Store, forget_some_answers
+from config.encryption import VAULT, Unreadable
+from config.idempotency import Store
 from config.messaging.call import Call
 from config.migration import upgrade
 from config.programs import catalogue
 from patient.models import Answer, Outbox
 from schemas import errors
+from tests.vaults import vault_for
+
+OURS = vault_for("patient")
 
 
 @pytest.fixture
 def engine(database_urls: dict[str, URL]) -> Iterator[Engine]:
     url = database_urls["patient"]
-    upgrade(scripts=catalogue().databases["patient"], url=url)
+    upgrade(scripts=catalogue().databases["patient"], url=url, vault=OURS)
     engine = connect(url.render_as_string(hide_password=False), pool_size=10)
     yield engine
     engine.dispose()
@@ -44,11 +50,20 @@ class Caller:
             key=key or uuid.uuid4().hex,
             context=self.context,
         )
-        sessions = DatabaseWrapper(sessionmaker(bind=engine, class_=Session))
+        sessions = DatabaseWrapper(
+            sessionmaker(bind=engine, class_=Session, info={VAULT: OURS})
+        )
         transactions = Transactions(
             sessions, deadline=lambda: self.call.deadline, unavailable=errors.Unavailable
         )
-        self.store = Store(transactions, call=lambda: self.call, answers=Answer, errors=errors)
+        self.store = Store(
+            transactions,
+            call=lambda: self.call,
+            answers=Answer,
+            errors=errors,
+            vault=OURS,
+            subject="subject",
+        )
 
     @property
     def replayed(self) -> bool:
@@ -149,6 +164,59 @@ def test_answers_are_forgotten_after_24_hours_and_not_before(engine: Engine) -> 
             lambda session: session.scalar(select(Answer).filter_by(key=caller.store._key()))
         )
         assert (kept is not None) is known
+
+
+# Answers hold what was asked about people.
+
+
+def kept_row(engine: Engine, caller: Caller) -> Any:
+    mine = select(Answer.__table__).where(Answer.key == caller.store._key())
+    with engine.connect() as connection:
+        return connection.execute(mine).one()
+
+
+def test_neither_key_nor_request_nor_answer_is_kept_in_plain(engine: Engine) -> None:
+    caller = Caller(engine, key=f"marker-{uuid.uuid4().hex}")
+    caller.store.change(("create", {"name": "marker"}), lambda session: {"name": "marker"})
+    with engine.connect() as connection:
+        cells = [cell for row in connection.execute(select(Answer.__table__)) for cell in row]
+    assert not [cell for cell in cells if "marker" in repr(cell)]
+    plain = hashlib.sha256(b'["create",{"name":"marker"}]').hexdigest()
+    assert kept_row(engine, caller).fingerprint != plain
+
+
+def test_an_answer_put_under_another_key_is_not_given(engine: Engine) -> None:
+    first, other = Caller(engine), Caller(engine)
+    for caller in (first, other):
+        caller.store.change(("create", {}), write)
+    stolen = kept_row(engine, first).answer
+
+    def put(session: Session) -> None:
+        session.execute(update(Answer).filter_by(key=other.store._key()).values(answer=stolen))
+
+    other.store.transact(put)
+    with pytest.raises(Unreadable):
+        Caller(engine, key=other.call.key).store.change(("create", {}), write)
+
+
+def test_an_answer_about_somebody_who_is_forgotten_becomes_a_refusal(engine: Engine) -> None:
+    subject = int(uuid.uuid4().int % 10**9)
+    about, other = Caller(engine), Caller(engine)
+    about.store.change(("create", {}), lambda session: {"subject": subject, "name": "Ada"})
+    kept = other.store.change(("create", {}), lambda session: {"subject": subject + 1})
+
+    def forget(session: Session) -> None:
+        gone = errors.PatientNotFound(subject)
+        forget_answers_about(session, Answer, subject, instead=gone)
+
+    for _ in range(2):
+        about.store.transact(forget)
+    again = Caller(engine, key=about.call.key)
+    with pytest.raises(errors.PatientNotFound, match=f"There is no patient {subject}."):
+        again.store.change(("create", {}), write)
+    assert again.replayed
+    assert kept_row(engine, about).subject is None
+    assert Caller(engine, key=other.call.key).store.change(("create", {}), write) == kept
 
 
 # SQLite has one writer at a time: there is no row to wait for.

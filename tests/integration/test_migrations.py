@@ -3,39 +3,33 @@
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import MetaData, inspect
+from sqlalchemy import inspect
 from sqlalchemy.engine import URL
 
-from appointment.models import AppointmentBase
 from config.database import connect
 from config.migration import downgrade, upgrade
 from config.programs import catalogue
-from doctor.models import DoctorBase
-from patient.models import PatientBase
+from tests.vaults import vault_for
 
-METADATA: dict[str, MetaData] = {
-    "patient": PatientBase.metadata,
-    "doctor": DoctorBase.metadata,
-    "appointment": AppointmentBase.metadata,
-}
+DATABASES = list(catalogue().databases)
 
 
-@pytest.mark.parametrize("name", METADATA)
+@pytest.mark.parametrize("name", DATABASES)
 def test_the_migrated_tables_are_those_of_the_models(
     name: str, database_urls: dict[str, URL]
 ) -> None:
     url = database_urls[name]
-    upgrade(scripts=catalogue().databases[name], url=url)
+    upgrade(scripts=catalogue().databases[name], url=url, vault=vault_for(name))
     engine = connect(url.render_as_string(hide_password=False))
     with engine.connect() as connection:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True}
         )
-        assert compare_metadata(context, METADATA[name]) == []
+        assert compare_metadata(context, catalogue().tables(name)) == []
     engine.dispose()
 
 
-@pytest.mark.parametrize("name", METADATA)
+@pytest.mark.parametrize("name", DATABASES)
 def test_a_migrated_database_can_go_back_to_nothing_and_forward_again(
     name: str, database_urls: dict[str, URL]
 ) -> None:
@@ -43,14 +37,19 @@ def test_a_migrated_database_can_go_back_to_nothing_and_forward_again(
         database=database_urls[name].database.replace(name, f"{name}_back")  # type: ignore
     )
     scripts = catalogue().databases[name]
-    upgrade(scripts=scripts, url=url)
-    downgrade(scripts=scripts, url=url)
+    vault = vault_for(name)
+    upgrade(scripts=scripts, url=url, vault=vault)
+    downgrade(scripts=scripts, url=url, vault=vault)
     engine = connect(url.render_as_string(hide_password=False))
     assert inspect(engine).get_table_names() == ["alembic_version"]
     engine.dispose()
-    upgrade(scripts=scripts, url=url)
+    upgrade(scripts=scripts, url=url, vault=vault)
 
 
 def test_a_migrated_database_migrates_again_without_a_change(database_urls: dict[str, URL]) -> None:
     for _ in range(2):
-        upgrade(scripts=catalogue().databases["patient"], url=database_urls["patient"])
+        upgrade(
+            scripts=catalogue().databases["patient"],
+            url=database_urls["patient"],
+            vault=vault_for("patient"),
+        )

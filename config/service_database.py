@@ -1,0 +1,81 @@
+"""A service's database, found by Nameko's configuration; apart from idempotency.py, so that the
+gateway need not load eventlet."""
+
+from typing import Any
+
+import nameko_sqlalchemy
+from nameko.containers import WorkerContext
+from nameko_sqlalchemy.database import DB_URIS_KEY
+from sqlalchemy import Engine
+from sqlalchemy.orm import DeclarativeBase
+
+from config.database import Transactions, connect
+from config.encryption import VAULT, Vault
+from config.idempotency import Errors, Store
+from config.messaging.call import Call
+from config.messaging.current_call import call_of
+
+
+def uri_of(config: dict[str, Any], service: str, base: type) -> str:
+    """The address under nameko-sqlalchemy's own key, ``<service>:<declarative base>``."""
+    return str(config[DB_URIS_KEY][f"{service}:{base.__name__}"])
+
+
+def vault_of_service(config: dict[str, Any], service: str, base: type) -> Vault:
+    """What seals its personal data; the same for every program that uses the database."""
+    name = config["DATABASES"][f"{service}:{base.__name__}"]
+    return Vault(config["DATA_KEYS"], config["INDEX_KEYS"], name)
+
+
+class Database(nameko_sqlalchemy.Database):
+    """Gives a service its :class:`Store`: nameko-sqlalchemy's sessions, our transactions.
+
+    :param subject: the member of the service's records that says whose data they are.
+    """
+
+    def __init__(
+        self,
+        base: type[DeclarativeBase],
+        *,
+        answers: Any,
+        errors: Errors,
+        subject: str | None = None,
+    ) -> None:
+        super().__init__(base)
+        self.answers = answers
+        self.errors = errors
+        self.subject = subject
+
+    engine: Engine
+    vault: Vault
+
+    def setup(self) -> None:
+        super().setup()
+        # Its engine takes no options from the configuration, so it gives way to ours.
+        self.engine.dispose()
+        self.engine = connect(
+            uri_of(self.container.config, self.container.service_name, self.declarative_base),
+            pool_size=self.container.max_workers,
+        )
+        self.vault = vault_of_service(
+            self.container.config, self.container.service_name, self.declarative_base
+        )
+        self.Session.configure(bind=self.engine, info={VAULT: self.vault})
+
+    def get_dependency(self, worker_ctx: WorkerContext) -> Store:
+        def call() -> Call:
+            return call_of(worker_ctx)
+
+        transactions = Transactions(
+            super().get_dependency(worker_ctx),
+            deadline=lambda: call().deadline,
+            unavailable=self.errors.Unavailable,
+        )
+        return Store(
+            transactions,
+            call=call,
+            answers=self.answers,
+            errors=self.errors,
+            vault=self.vault,
+            subject=self.subject,
+        )
