@@ -1,4 +1,4 @@
-"""The command line, ``clinic``: run, serve, migrate, stack, shell.
+"""The command line, ``clinic``: run, serve, migrate, stack, shell, audit.
 
 Imports wait until a command runs: services must be patched by eventlet before anything else.
 """
@@ -7,17 +7,24 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
 
+from config.audit.commands import audit
+from config.keys import fresh, kept
 from config.settings import (
+    KEYS,
+    SERVICE_KEYS,
     Settings,
     SettingsError,
     beside_stack,
     embedded_settings,
     real_settings,
+    setup_settings,
     table,
+    with_keys,
 )
 
 
@@ -25,6 +32,9 @@ from config.settings import (
 def main() -> None:
     # eventlet announces its retirement whenever it is imported; Nameko 2 knows no other hub.
     warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
+
+
+main.add_command(audit)
 
 
 @main.command()
@@ -37,7 +47,7 @@ def run() -> None:
 
     try:
         embedded.run(settings)
-    except StartRefused as refused:
+    except (SettingsError, StartRefused) as refused:
         raise click.ClickException(str(refused)) from refused
 
 
@@ -45,8 +55,10 @@ def run() -> None:
 @click.argument("program")
 def serve(program: str) -> None:
     """Run one PROGRAM of config/services.yml on the servers that the environment names."""
-    settings = _settings(real_settings)
     from config.programs import GATEWAY, catalogue
+
+    needed = KEYS if program == GATEWAY else SERVICE_KEYS
+    settings = _settings(partial(real_settings, keys=needed))
 
     if program not in catalogue().names:
         there_are = ", ".join(catalogue().names)
@@ -65,12 +77,14 @@ def migrate() -> None:
     settings = _settings(real_settings)
     from sqlalchemy.exc import OperationalError
 
+    from config.encryption import Vault
     from config.migration import upgrade
     from config.programs import catalogue
 
     for name, scripts in catalogue().databases.items():
         try:
-            upgrade(scripts=scripts, url=settings.database(name))
+            vault = Vault(settings.keys.data, settings.keys.index, name)
+            upgrade(scripts=scripts, url=settings.database(name), vault=vault)
         except OperationalError as refused:
             number, *_ = refused.orig.args if refused.orig else ("",)
             where = settings.database(name).render_as_string(hide_password=True)
@@ -79,6 +93,50 @@ def migrate() -> None:
                 "and may this user create databases and tables?"
             ) from refused
         click.echo(f"{name}: up to date")
+
+
+@main.command()
+@click.option("--embedded", is_flag=True, help="The databases in DATA_DIR, of `make run`.")
+def rotate(embedded: bool) -> None:
+    """Seal all personal data with the first of DATA_KEYS; the system may run meanwhile.
+
+    First start every program with the new key in front of the old ones. When this says that no
+    row is left, the old keys can be taken away.
+    """
+    settings = _settings(_kept_settings if embedded else real_settings)
+    from config.rotation import Unreachable, rotate_all
+
+    try:
+        left = rotate_all(settings, tell=click.echo)
+    except Unreachable as unreachable:
+        raise click.ClickException(str(unreachable)) from unreachable
+    if left:
+        raise click.ClickException(
+            f"{left} rows still need an older key. Unless they are named above as not opening, a "
+            "program still writes with it: start that one with the new DATA_KEYS, then run this "
+            "again."
+        )
+    click.echo(f"Every row is sealed with the key {settings.keys.data.current}.")
+
+
+@main.command()
+@click.option("--into", "folder", required=True, type=click.Path(path_type=Path, file_okay=False))
+def setup(folder: Path) -> None:
+    """Make a broker user and a database user for each program, with no more rights than it needs.
+
+    AMQP_ADMIN_URL and DATABASE_URL must name administrators. Each program's own addresses are
+    written to FOLDER/<program>.env, with new passwords each time.
+    """
+    settings = _settings(setup_settings)
+    from config.broker_users import SetupRefused
+    from config.setup import set_up
+
+    try:
+        files = set_up(settings, folder)
+    except SetupRefused as refused:
+        raise click.ClickException(str(refused)) from refused
+    for file in files:
+        click.echo(f"{file.stem}: its addresses are in {file}")
 
 
 @main.command()
@@ -104,6 +162,13 @@ def settings_table() -> None:
 
 
 @main.command()
+def keys() -> None:
+    """Print new key rings, to be kept where the other secrets are."""
+    for name, ring in fresh(KEYS).items():
+        click.echo(f"{name}={ring}")
+
+
+@main.command()
 def shell() -> None:
     """Open `nameko shell` on the stack that runs here, or on the servers that are named."""
     try:
@@ -116,11 +181,29 @@ def shell() -> None:
     from nameko.cli.shell import ShellRunner, make_nameko_helper
 
     from config.process import speak
+    from config.tls import broker_options
 
     speak()
     # Nameko's own banner shows the broker's password.
-    helper = make_nameko_helper({"AMQP_URI": settings.amqp_uri})
+    helper = make_nameko_helper(
+        {
+            "AMQP_URI": settings.amqp_uri,
+            "AMQP_SSL": broker_options(settings.amqp_uri, settings.tls_ca_file),
+        }
+    )
     ShellRunner("Nameko shell: n.rpc.<service>.<method>(...)", {"n": helper}).start_shell(None)
+
+
+def _kept_settings() -> Settings:
+    """Those of the embedded mode, with the keys beside its data."""
+    settings = embedded_settings()
+    rings = settings.data_dir / "keys.env"
+    if not rings.is_file():
+        raise SettingsError(
+            f"There is no data in {settings.data_dir}: set DATA_DIR to the folder that `make run` "
+            "used."
+        )
+    return with_keys(settings, kept(rings, KEYS))
 
 
 def _settings(read: Callable[[], Settings]) -> Settings:
@@ -134,7 +217,7 @@ def _become_gunicorn() -> None:
     from config.programs import catalogue
 
     here = Path(__file__).parent
-    os.execv(
+    os.execv(  # nosec B606 # no shell is what we want
         sys.executable,
         [
             sys.executable, "-m", "gunicorn", "--config", str(here / "gunicorn.conf.py"),

@@ -40,7 +40,7 @@ def _become(*, parent: int, argv: list[str]) -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     try:
-        os.execvp(argv[0], argv)
+        os.execvp(argv[0], argv)  # nosec B606 # no shell is what we want
     except OSError as refusal:
         print(f"{argv[0]}: {refusal.strerror}", file=sys.stderr)
         sys.exit(127)  # as a shell says it

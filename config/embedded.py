@@ -6,22 +6,23 @@ code that the real mode runs.
 
 import random
 import time
+from collections.abc import Sequence
 from datetime import timedelta
-from socket import socket
-from wsgiref.types import WSGIApplication
+from typing import Protocol
 
 import eventlet
-from eventlet import wsgi
 
 from config import logs, migration, process
 from config.clock import utc_now
+from config.embedded_http import serve
+from config.encryption import Vault
+from config.keys import kept
 from config.messaging import memory
 from config.preflight import held_folder, listener
 from config.programs import catalogue, load
-from config.settings import Settings
+from config.settings import KEYS, Settings, with_keys
 
 STOP_SECONDS = 4.0
-LARGEST_HEADER = 8190
 
 BANNER = """
 {title} is ready at {url} (started in {seconds:.1f} s).
@@ -31,7 +32,18 @@ Data:      {data}
 Ready?     {url}/readyz
 Stop:      Ctrl-C
 
+Sign in as (made for trying it, in this folder only):
+{logins}
+
 {walkthrough}"""
+
+
+class Login(Protocol):
+    """What is told of somebody who can sign in."""
+
+    role: str
+    email: str
+    password: str
 
 
 def run(settings: Settings) -> None:
@@ -42,47 +54,42 @@ def run(settings: Settings) -> None:
     began = time.monotonic()
     with held_folder(settings.data_dir), listener(settings.host, settings.port) as opened:
         logs.configure(level=settings.log_level, readable=True)
+        settings = with_keys(settings, kept(settings.data_dir / "keys.env", KEYS))
         ended = process.on_signal()
         memory.install()
         for name, scripts in catalogue().databases.items():
-            migration.upgrade(scripts=scripts, url=settings.database(name))
+            vault = Vault(settings.keys.data, settings.keys.index, name)
+            migration.upgrade(scripts=scripts, url=settings.database(name), vault=vault)
         runner = process.start(settings, catalogue().programs)
+        logins = load(catalogue().gateway_demo)(settings)
         application = load(catalogue().gateway_factory)(settings)
-        server = eventlet.spawn(_serve, opened, application)
-        print(banner(settings, seconds=time.monotonic() - began), flush=True)
+        server = eventlet.spawn(serve, opened, application)
+        print(banner(settings, logins, seconds=time.monotonic() - began), flush=True)
         process.watch(runner, ended)
         try:
             ended.wait()
         finally:
             server.kill()
+            application.close()
             process.stop(runner, seconds=STOP_SECONDS)
             print(f"Stopped. The data stays in {settings.data_dir}", flush=True)
 
 
-def banner(settings: Settings, *, seconds: float) -> str:
+def banner(settings: Settings, logins: Sequence[Login], *, seconds: float) -> str:
     """What a newcomer needs to see: where it runs, what runs, what to try."""
     url = f"http://{settings.host}:{settings.port}"
     # Any day will do, but not the same at each start: a time can be booked only once.
-    day = utc_now() + timedelta(days=random.randrange(2, 360))
+    day = utc_now() + timedelta(days=random.randrange(2, 360))  # nosec B311 # an example
     return BANNER.format(
         title=catalogue().title,
         url=url,
         seconds=seconds,
         programs=", ".join(program.name for program in catalogue().programs),
         data=settings.data_dir.resolve(),
-        walkthrough=catalogue().walkthrough.format(url=url, date=f"{day:%Y-%m-%d}T09:00:00"),
-    )
-
-
-def _serve(listener: socket, application: WSGIApplication) -> None:
-    wsgi.server(
-        listener,
-        application,
-        # The gateway writes a line for each request itself.
-        log_output=False,
-        # Its input ends with the body, chunked or not; werkzeug reads chunks only when told so.
-        environ={"wsgi.input_terminated": True},
-        keepalive=True,
-        socket_timeout=30,
-        url_length_limit=LARGEST_HEADER,
+        logins="\n".join(f"  {each.role:<8} {each.email:<28} {each.password}" for each in logins),
+        walkthrough=catalogue().walkthrough.format(
+            url=url,
+            date=f"{day:%Y-%m-%d}T09:00:00",
+            password={each.role: each.password for each in logins},
+        ),
     )

@@ -3,21 +3,27 @@
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
+from config.environments import administrator, environment_of, keep, kept_values
+from config.keys import kept
 from config.preflight import StartRefused, check_reachable, held_folder, listener
-from config.programs import catalogue
+from config.programs import OPERATOR, catalogue
 from config.servers import ServerFailed, install, missing_programs, needed, started
-from config.settings import SERVERS, Settings, environment, local_settings, stack_file
+from config.settings import KEYS, SERVERS, Settings, environment, local_settings, stack_file
 from config.stack import Program
 from config.stack import run as run_together
 from config.stack import wait_until_200
 
 __all__ = ["ServerFailed", "run"]
 
+Addresses = Mapping[str, str]
+
 READY = """
 {title} is ready at {url}
 
+Sign in:   {login}
 Ready?     {url}/readyz
 Shell:     make shell
 Servers:   AMQP_URI, DATABASE_URL and REDIS_URL are in {addresses}
@@ -50,38 +56,76 @@ def _run_with_servers(settings: Settings, given: Mapping[str, str]) -> int:
         install(settings=missing, log=folder / "install.log", environ=given, say=_say)
     with started(folder=folder, environ=given, say=_say) as addresses:
         # People read these lines as they come; a LOG_FORMAT that is set stays.
-        environ = {"LOG_FORMAT": "text", **given, **addresses}
-        _say("Migrating the databases ...")
-        if subprocess.run(_clinic("migrate"), env=environ).returncode != 0:
-            raise StartRefused("The databases could not be migrated; the line above says why.")
-        return _run_programs(settings, addresses, environ)
+        rings = kept(settings.data_dir / "keys.env", KEYS)
+        login = administrator(settings)
+        # What is set to nothing is not set.
+        chosen = {name: value for name, value in given.items() if value}
+        environ = {"LOG_FORMAT": "text", **rings, **login, **chosen, **addresses}
+        own = _prepare(settings.data_dir / "programs", environ, users=_makes_users(given))
+        return _run_programs(settings, environ, own)
+
+
+def _makes_users(given: Mapping[str, str]) -> bool:
+    """Where we are the servers' administrator: of both, or made so by a setting."""
+    return bool(given.get("AMQP_ADMIN_URL")) or {"AMQP_URI", "DATABASE_URL"} <= {*needed(given)}
+
+
+def _prepare(folder: Path, environ: Mapping[str, str], *, users: bool) -> dict[str, Addresses]:
+    """Migrate, and make the programs' users; their addresses, by program.
+
+    :raises StartRefused:
+    """
+    _say("Migrating the databases ...")
+    with ExitStack() as ending:
+        # Side by side: neither needs the other, and each takes a second to load.
+        running = [ending.enter_context(_begun(environ, "migrate"))]
+        if users:
+            running.append(ending.enter_context(_begun(environ, "setup", "--into", str(folder))))
+        codes = [process.wait() for process in running]
+    if any(codes):
+        raise StartRefused("The servers could not be made ready; the line above says why.")
+    return {file.stem: kept_values(file) for file in folder.glob("[!.]*.env")} if users else {}
+
+
+def _begun(environ: Mapping[str, str], *arguments: str) -> "subprocess.Popen[bytes]":
+    # Only what goes wrong is of interest, and which database is done.
+    output = None if "migrate" in arguments else subprocess.DEVNULL
+    command = _clinic(*arguments)
+    return subprocess.Popen(command, env=environ, stdout=output)  # nosec B603 # our own program
 
 
 def _run_programs(
-    settings: Settings, addresses: Mapping[str, str], environ: Mapping[str, str]
+    settings: Settings, environ: Mapping[str, str], own: Mapping[str, Addresses]
 ) -> int:
-    url, kept = f"http://{settings.host}:{settings.port}", stack_file(settings.data_dir)
+    url, file = f"http://{settings.host}:{settings.port}", stack_file(settings.data_dir)
 
     def announce() -> None:
         text = READY if wait_until_200(f"{url}/readyz") else NOT_READY
-        _say(text.format(title=catalogue().title, url=url, addresses=kept))
+        login = _login(settings, environ)
+        _say(text.format(title=catalogue().title, url=url, addresses=file, login=login))
 
-    _keep(kept, addresses)
+    # A shell calls as the operator; its other commands need the databases' administrator.
+    keep(file, {name: environ[name] for name in SERVERS} | {**own.get(OPERATOR, {})})
     try:
         return run_together(
             programs=[
-                Program(name, _clinic("serve", name), environ) for name in catalogue().names
+                Program(
+                    name,
+                    _clinic("serve", name),
+                    environment_of(name, everything=environ, own=own.get(name, {})),
+                )
+                for name in catalogue().names
             ],
             after_start=announce,
         )
     finally:
-        kept.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
 
 
-def _keep(file: Path, addresses: Mapping[str, str]) -> None:
-    """For a shell beside the stack; the addresses hold passwords, so the file is for us alone."""
-    file.touch(mode=0o600)
-    file.write_text("".join(f"{name}={address}\n" for name, address in addresses.items()))
+def _login(settings: Settings, environ: Mapping[str, str]) -> str:
+    """As the first administrator, until somebody changes the password."""
+    password = "with ADMIN_PASSWORD" if settings.admin_password else environ["ADMIN_PASSWORD"]
+    return f"{environ['ADMIN_EMAIL']}  {password}"
 
 
 def _clinic(*arguments: str) -> list[str]:

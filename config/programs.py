@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from sqlalchemy import MetaData
+from sqlalchemy.orm import DeclarativeBase
 
 from config.settings import Settings
+from config.tls import broker_options
 
 GATEWAY = "gateway"
+# No program, but somebody with rights of their own: who opens `nameko shell`.
+OPERATOR = "operator"
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Catalogue:
     programs: tuple[Program, ...]
     gateway_factory: str
     gateway_wsgi: str
+    gateway_demo: str
     walkthrough: str
 
     @property
@@ -42,6 +48,19 @@ class Catalogue:
 
     def program(self, name: str) -> Program:
         return next(program for program in self.programs if program.name == name)
+
+    def tables(self, database: str) -> MetaData:
+        """Those that the ``models`` beside its migrations declare."""
+        package, _, _ = self.databases[database].partition(":")
+        models = import_module(f"{package}.models")
+        (base,) = (
+            each
+            for each in vars(models).values()
+            if isinstance(each, type) and issubclass(each, DeclarativeBase)
+            # Tables are subclasses of that one.
+            and DeclarativeBase in each.__bases__
+        )
+        return base.metadata
 
 
 @cache
@@ -57,6 +76,7 @@ def catalogue() -> Catalogue:
         ),
         gateway_factory=content["gateway"]["factory"],
         gateway_wsgi=content["gateway"]["wsgi"],
+        gateway_demo=content["gateway"]["demo"],
         walkthrough=content["walkthrough"],
     )
 
@@ -71,17 +91,29 @@ def nameko_config(settings: Settings, programs: tuple[Program, ...]) -> dict[str
     """Nameko's configuration for ``programs`` in one process."""
     return {
         "AMQP_URI": settings.amqp_uri,
+        "AMQP_SSL": broker_options(settings.amqp_uri, settings.tls_ca_file),
+        "TLS_CA_FILE": settings.tls_ca_file,
         "DB_URIS": dict(_database_uri(settings, program) for program in programs),
+        "DATABASES": {_store_key(program): program.database for program in programs},
         "max_workers": settings.service_workers,
         "CALL_SECONDS": settings.call_seconds,
         "PEER_SECONDS": settings.peer_seconds,
         "PHONE_REGION": settings.phone_region,
         "CLINIC_TIMEZONE": settings.clinic_timezone,
+        "CALLER_KEYS": settings.keys.caller,
+        "DATA_KEYS": settings.keys.data,
+        "INDEX_KEYS": settings.keys.index,
+        "AUDIT_KEYS": settings.keys.audit,
+        "AUDIT_URI": settings.database("audit").render_as_string(hide_password=False),
     }
 
 
 def _database_uri(settings: Settings, program: Program) -> tuple[str, str]:
-    """nameko-sqlalchemy's key, and the address under it."""
-    service, url = program.service(), settings.database(program.database)
-    key = f"{service.name}:{service.store.declarative_base.__name__}"
-    return key, url.render_as_string(hide_password=False)
+    url = settings.database(program.database)
+    return _store_key(program), url.render_as_string(hide_password=False)
+
+
+def _store_key(program: Program) -> str:
+    """What nameko-sqlalchemy calls the database of a service."""
+    service = program.service()
+    return f"{service.name}:{service.store.declarative_base.__name__}"

@@ -66,7 +66,22 @@ def checked_keys(rings: Mapping[str, str]) -> Keys:
                 parsed[name.removesuffix("_KEYS").lower()] = parse_ring(rings[name])
             except KeyRefused as refused:
                 raise SettingsError(f"{name} {refused}.") from refused
+    _check_apart(rings)
     return Keys(**parsed)
+
+
+def _check_apart(rings: Mapping[str, str]) -> None:
+    """Whoever holds a ring for one purpose must not thereby hold that of another.
+
+    :raises SettingsError: when two rings share a secret.
+    """
+    holders: dict[str, str] = {}
+    for name in KEYS:
+        for part in filter(None, rings.get(name, "").split(",")):
+            secret = part.strip().partition(":")[2]
+            first = holders.setdefault(secret, name)
+            if first != name:
+                raise SettingsError(f"{first} and {name} must not share a secret.")
 
 
 def check_certificates(file: str) -> None:

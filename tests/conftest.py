@@ -42,10 +42,15 @@ def server_programs(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The addresses of servers that really run, with databases for this run alone."""
+    """The addresses of servers that really run, with databases for this run alone.
+
+    With ``AMQP_ADMIN_URL`` when broker and database are ours, to make users as we like.
+    """
     folder, environ = tmp_path_factory.mktemp("servers"), dict(os.environ)
     _install(needed(environ), log=folder / "install.log")
     with started(folder=folder, environ=environ, say=_say) as given:
+        if environ.get("DATABASE_URL"):
+            given.pop("AMQP_ADMIN_URL", None)
         yield from _with_own_databases(given)
 
 

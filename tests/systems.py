@@ -9,14 +9,25 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import httpx
 
+from config.environments import environment_of, kept_values
+from config.keys import fresh
 from config.programs import catalogue
+from config.settings import KEYS
 
 READY_SECONDS = 60
 END_SECONDS = 20
+# One address signs many people in here, and no test outlives a token.
+SIGN_IN = {
+    "ADMIN_EMAIL": "admin@clinic.example",
+    "ADMIN_PASSWORD": "velvet otter marches at 7",
+    "ACCESS_MINUTES": "120",
+    "AUTH_RATE_LIMIT_PER_MINUTE": "100000",
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +39,28 @@ class System:
     logs: Path
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=20, trust_env=False)
+        """The administrator's."""
+        return self.caller(self.admin_token)
+
+    def caller(self, token: str | None = None) -> httpx.Client:
+        """Whoever has ``token``; nobody in particular without one."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        # Without a store of certificates, which takes longest to make.
+        return httpx.Client(
+            base_url=self.url, headers=headers, timeout=20, verify=False, trust_env=False
+        )
+
+    @cached_property
+    def admin_token(self) -> str:
+        """Of the first administrator, who is made in the background after the start."""
+        until = time.monotonic() + READY_SECONDS
+        login = {"email": self.environ["ADMIN_EMAIL"], "password": self.environ["ADMIN_PASSWORD"]}
+        with self.caller() as nobody:
+            while (answer := nobody.post("/auth/login", json=login)).status_code != 200:
+                assert time.monotonic() < until, answer.text
+                time.sleep(0.1)
+        token: str = answer.json()["accessToken"]
+        return token
 
     def log_text(self) -> str:
         return "".join(file.read_text() for file in sorted(self.logs.glob("*.log")))
@@ -99,7 +131,7 @@ def wait_until_ready(url: str, *processes: subprocess.Popen, logs: Path) -> None
 def embedded_system(folder: Path, *, port: int | None = None) -> Iterator[System]:
     folder.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
-    environ = plain_environ(PORT=str(port), DATA_DIR=str(folder / "data"))
+    environ = plain_environ(**SIGN_IN, PORT=str(port), DATA_DIR=str(folder / "data"))
     url = f"http://127.0.0.1:{port}"
     with running(clinic("run"), environ=environ, log=folder / "embedded.log") as process:
         wait_until_ready(url, process, logs=folder)
@@ -108,17 +140,26 @@ def embedded_system(folder: Path, *, port: int | None = None) -> Iterator[System
 
 @contextmanager
 def real_system(folder: Path, addresses: Mapping[str, str]) -> Iterator[System]:
-    """Every program as a process of its own, on migrated databases, ready to be used."""
+    """Every program as a process of its own, on migrated databases, ready to be used.
+
+    On servers of our own (``addresses`` then has ``AMQP_ADMIN_URL``) each one is a user with no
+    more rights than it needs; ``environ`` is the administrator's.
+    """
     port = free_port()
-    environ = plain_environ(**addresses, PORT=str(port), DATA_DIR=str(folder / "data"))
-    subprocess.run(clinic("migrate"), env=environ, check=True, capture_output=True, text=True)
+    environ = plain_environ(
+        **addresses, **fresh(KEYS), **SIGN_IN, PORT=str(port), DATA_DIR=str(folder / "data")
+    )
+    succeed(clinic("migrate"), environ=environ)
+    environments = dict.fromkeys(catalogue().names, environ)
+    if "AMQP_ADMIN_URL" in addresses:
+        environments = least_rights(folder / "programs", environ)
     url = f"http://127.0.0.1:{port}"
     with ExitStack() as programs:
         processes = [
             programs.enter_context(
-                running(clinic("serve", name), environ=environ, log=folder / f"{name}.log")
+                running(clinic("serve", name), environ=each, log=folder / f"{name}.log")
             )
-            for name in catalogue().names
+            for name, each in environments.items()
         ]
         wait_until_ready(url, *processes, logs=folder)
         try:
@@ -127,6 +168,22 @@ def real_system(folder: Path, addresses: Mapping[str, str]) -> Iterator[System]:
             # All at once: each takes a while to drain, and then is waited for by itself.
             for process in processes:
                 process.send_signal(signal.SIGTERM)
+
+
+def least_rights(folder: Path, environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """By program, the environment with the addresses of a user made for it."""
+    succeed(clinic("setup", "--into", str(folder)), environ=environ)
+    return {
+        name: environment_of(name, everything=environ, own=kept_values(folder / f"{name}.env"))
+        for name in catalogue().names
+    }
+
+
+def succeed(argv: list[str], *, environ: Mapping[str, str]) -> str:
+    """What the command printed."""
+    ended = subprocess.run(argv, env=dict(environ), capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
 
 
 @contextmanager

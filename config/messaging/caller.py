@@ -7,12 +7,14 @@ without one is an operator's, and audited as such.
 
 from dataclasses import astuple, dataclass
 
-from itsdangerous import BadData, URLSafeSerializer
+from itsdangerous import BadData, URLSafeTimedSerializer
 
 from config.keys import KeyRing
 from config.signing import signing_keys
 
 PURPOSE = "caller"
+# No call takes so long, nor do clocks differ by so much; what was overheard is of no use later.
+LONGEST_CALL_SECONDS = 300
 
 
 class ForgedCaller(Exception):
@@ -47,7 +49,7 @@ def signed(caller: Caller, *, correlation: str, ring: KeyRing) -> str:
 def verified(text: object, *, correlation: str, ring: KeyRing) -> Caller:
     """:raises ForgedCaller: unless ``text`` was signed for the call ``correlation``."""
     try:
-        *caller, signed_for = _serializer(ring).loads(str(text))
+        *caller, signed_for = _serializer(ring).loads(str(text), max_age=LONGEST_CALL_SECONDS)
         named = Caller(*caller)
     # The latter two: signed by us, in a form of another version.
     except (BadData, ValueError, TypeError) as forged:
@@ -57,5 +59,5 @@ def verified(text: object, *, correlation: str, ring: KeyRing) -> Caller:
     return named
 
 
-def _serializer(ring: KeyRing) -> URLSafeSerializer:
-    return URLSafeSerializer(signing_keys(ring, PURPOSE), salt=PURPOSE)
+def _serializer(ring: KeyRing) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(signing_keys(ring, PURPOSE), salt=PURPOSE)

@@ -60,11 +60,11 @@ Outcome = Message | NoAnswer
 class Client:
     """One connection and one reply queue, for one greenlet at a time; thrown away when it fails."""
 
-    def __init__(self, uri: str, *, seconds: float) -> None:
+    def __init__(self, uri: str, *, seconds: float, ca_file: str | None = None) -> None:
         self._replies: dict[str, Message] = {}
         self._unroutable: set[str] = set()
         self._reply_to = uuid.uuid4().hex
-        self._connection = open_connection(uri, seconds=seconds)
+        self._connection = open_connection(uri, seconds=seconds, ca_file=ca_file)
         try:
             self._channel = self._connection.channel()
             self._producer = Producer(self._channel, on_return=self._on_return)

@@ -4,18 +4,26 @@ from amqp.exceptions import AMQPError
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
+from config.tls import broker_options
+
 # What a connection raises that breaks, or does not come up.
 BROKEN = (OSError, AMQPError, OperationalError)
 
 
-def open_connection(uri: str, *, seconds: float, confirm: bool = False) -> Connection:
+def open_connection(
+    uri: str, *, seconds: float, confirm: bool = False, ca_file: str | None = None
+) -> Connection:
     """A connection that is up. Later waits of its own (a declaration, say) are bounded too.
 
     :param confirm: whether publishing waits until the broker has taken the message.
+    :param ca_file: whom ``amqps://`` trusts, or the machine's own certificates.
     :raises OSError, AMQPError, OperationalError: when it is not up after ``seconds``.
     """
     connection = Connection(
-        uri, connect_timeout=seconds, transport_options={"confirm_publish": confirm}
+        uri,
+        connect_timeout=seconds,
+        ssl=broker_options(uri, ca_file),
+        transport_options={"confirm_publish": confirm},
     )
     # By itself kombu rests two seconds and tries again, whatever the caller's deadline.
     connection.ensure_connection(max_retries=0, timeout=seconds)

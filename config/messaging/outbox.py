@@ -21,8 +21,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from config.clock import utc_now
-from config.database import RecordId, UtcDateTime, connect, uri_of
+from config.database import RecordId, UtcDateTime, connect
 from config.messaging.connection import BROKEN, open_connection
+from config.service_database import uri_of
 
 _log = logging.getLogger("outbox")
 
@@ -58,8 +59,10 @@ def outbox_row(table: Any, *, name: str, event: Mapping[str, Any]) -> Any:
 class Publisher:
     """Publishes on one exchange and returns only when the broker has taken the message."""
 
-    def __init__(self, uri: str, exchange: Exchange) -> None:
-        self._connection = open_connection(uri, seconds=CONFIRM_SECONDS, confirm=True)
+    def __init__(self, uri: str, exchange: Exchange, *, ca_file: str | None = None) -> None:
+        self._connection = open_connection(
+            uri, seconds=CONFIRM_SECONDS, confirm=True, ca_file=ca_file
+        )
         try:
             self._producer = Producer(self._connection.channel(), exchange)
             self._producer.maybe_declare(exchange)
@@ -100,7 +103,7 @@ class OutboxRelay(DependencyProvider):
         config = self.container.config
         self.engine = connect(uri_of(config, self.container.service_name, self.base), pool_size=1)
         self.exchange = Exchange(f"{self.source}.events", type="topic", durable=True)
-        self.uri = config[AMQP_URI_CONFIG_KEY]
+        self.uri, self.ca_file = config[AMQP_URI_CONFIG_KEY], config["TLS_CA_FILE"]
         self.publisher: Publisher | None = None
         self.stopping = False
         self.stopped = Event()
@@ -144,7 +147,7 @@ class OutboxRelay(DependencyProvider):
             .with_for_update(skip_locked=True)
         ).all()
         if rows and self.publisher is None:
-            self.publisher = Publisher(self.uri, self.exchange)
+            self.publisher = Publisher(self.uri, self.exchange, ca_file=self.ca_file)
         refused: set[str] = set()
         for row in rows:
             # What a subscriber's full queue refused comes again; so do later ones of that subject,
@@ -154,7 +157,7 @@ class OutboxRelay(DependencyProvider):
         return sum(row.published_at is not None for row in rows)
 
     def _published(self, row: Any) -> bool:
-        assert self.publisher is not None
+        assert self.publisher is not None  # nosec B101 # for mypy: the caller has made it
         try:
             self.publisher.publish(row)
         except MessageNacked as refusal:

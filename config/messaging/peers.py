@@ -6,7 +6,7 @@ from nameko.constants import AMQP_URI_CONFIG_KEY
 from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
 
-from config.messaging.call import DEADLINE, headers_of, new_context
+from config.messaging.call import CALLER, DEADLINE, headers_of, new_context
 from config.messaging.client import Answer, Request
 from config.messaging.current_call import call_of
 from config.messaging.pool import Pool
@@ -30,6 +30,7 @@ class Peers(DependencyProvider):
             config[AMQP_URI_CONFIG_KEY],
             size=self.container.max_workers,
             unavailable=self.unavailable,
+            ca_file=config["TLS_CA_FILE"],
         )
 
     def stop(self) -> None:
@@ -45,6 +46,7 @@ class Peers(DependencyProvider):
                 correlation=call.correlation_id,
                 seconds=min(self.seconds, call.seconds_left),
                 key=call.key,
+                caller=call.context.get(CALLER, ""),
             )
             return self.pool.ask(*requests, headers=headers_of(context), deadline=context[DEADLINE])
 

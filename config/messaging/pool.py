@@ -3,6 +3,7 @@
 import logging
 import queue
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from kombu import Message
@@ -20,12 +21,20 @@ class Pool:
     """At most ``size`` clients of the broker at ``uri``, connected when first needed.
 
     ``unavailable`` makes the error for a service that does not answer, whatever the reason.
+    ``ca_file`` holds the certificates that an ``amqps://`` broker must answer to.
     """
 
-    def __init__(self, uri: str, *, size: int, unavailable: Callable[[str], Exception]) -> None:
+    def __init__(
+        self,
+        uri: str,
+        *,
+        size: int,
+        unavailable: Callable[[str], Exception],
+        ca_file: str | None = None,
+    ) -> None:
         plain_json.install()
         self.breakers = Breakers()
-        self._uri = uri
+        self._connect = partial(Client, uri, ca_file=ca_file)
         self._unavailable = unavailable
         self._slots: queue.LifoQueue[Client | None] = queue.LifoQueue()
         for _ in range(size):
@@ -86,7 +95,7 @@ class Pool:
             if client and fresh:
                 client.close()
                 client = None
-            client = client or Client(self._uri, seconds=seconds_left(deadline))
+            client = client or self._connect(seconds=seconds_left(deadline))
             outcomes = client.ask(requests, headers, deadline)
             # A reply that comes too late, or half a frame, must not meet the next borrower.
             keep = not any(isinstance(outcome, NoAnswer) for outcome in outcomes)
@@ -105,7 +114,7 @@ class Pool:
 
     def probe(self, *, seconds: float) -> None:
         """:raises OSError, AMQPError: when the broker takes no new connection."""
-        Client(self._uri, seconds=seconds).close()
+        self._connect(seconds=seconds).close()
 
     def close(self) -> None:
         """Close the clients that are not lent out."""

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from config.servers.kinds import start_mariadb, start_rabbitmq, start_redis
+from config.servers.mariadb import start_mariadb
 from config.servers.packages import PACKAGES, install, missing_programs, refuse_missing
 from config.servers.process import ServerFailed
-from config.servers.site import Server, Site
+from config.servers.rabbitmq import start_rabbitmq
+from config.servers.redis_server import start_redis
+from config.servers.site import Certificates, Server, Site
 
-__all__ = ["ServerFailed", "install", "missing_programs", "needed", "started"]
+__all__ = ["Certificates", "ServerFailed", "install", "missing_programs", "needed", "started"]
 
 # The slowest first: it boots while the others are launched.
 _STARTERS = {
@@ -39,8 +41,13 @@ def started(
     environ: Mapping[str, str],
     say: Callable[[str], None],
     folder_patience: float = 10.0,
+    certificates: Certificates | None = None,
 ) -> Iterator[dict[str, str]]:
-    """The three addresses; what had to be started for them is stopped, and gone, afterwards."""
+    """The three addresses; what had to be started for them is stopped, and gone, afterwards.
+
+    A RabbitMQ that was started comes with its ``AMQP_ADMIN_URL``; the users in the addresses are
+    administrators. With ``certificates``, what is started speaks TLS only.
+    """
     wanted = needed(environ)
     refuse_missing(settings=wanted, environ=environ)
     urls = {setting: environ[setting] for setting in _STARTERS if setting not in wanted}
@@ -50,7 +57,10 @@ def started(
             lock = _lock(home, patience=folder_patience)
             ending.callback(os.close, lock)
             places = {name: _private(home / PACKAGES[name].title.lower()) for name in wanted}
-            sites = [Site(name, places[name], environ, lock, ending, say) for name in wanted]
+            sites = [
+                Site(name, places[name], environ, lock, ending, say, certificates)
+                for name in wanted
+            ]
             urls |= _start(sites, say=say)
         yield urls
 
@@ -94,7 +104,9 @@ def _locked(lock: int) -> bool:
 def _start(sites: list[Site], *, say: Callable[[str], None]) -> dict[str, str]:
     """Launch all, then wait for all: the wait is as long as the slowest, not as the sum."""
     waiting = [(site, _STARTERS[site.setting](site)) for site in sites]
-    urls = {server.setting: server.url for _, server in waiting}
+    urls: dict[str, str] = {}
+    for _, server in waiting:
+        urls |= server.addresses
     next_word = time.monotonic() + _WORD_EVERY
     while waiting := [(site, server) for site, server in waiting if not _ready(site, server)]:
         if time.monotonic() > next_word:

@@ -109,7 +109,7 @@ class _Steps:
     def take(self, *arguments: str, doing: str) -> int:
         self.say(f"apt-get: {doing} (log: {self.log}) ...")
         with open(self.log, "ab") as output:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # nosec B603 # apt-get, with names from our own table
                 [*self.command, *arguments],
                 env=_for_apt(self.environ),
                 stdin=subprocess.DEVNULL,

@@ -34,7 +34,7 @@ def launch(
     whatever became of us.
     """
     with open(log, "wb") as output:
-        return subprocess.Popen(
+        return subprocess.Popen(  # nosec B603 # a server, with arguments from here
             tied(argv),
             cwd=log.parent,
             env=env,
@@ -87,7 +87,8 @@ def tail(log: Path, *, lines: int = 15) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    found = list(islice(filter(_is_free, random.sample(PORTS, 500)), count))
+    candidates = random.sample(PORTS, 500)  # nosec B311 # ports are no secret
+    found = list(islice(filter(_is_free, candidates), count))
     if len(found) < count:
         raise ServerFailed(
             f"Found no {count} free ports between {PORTS.start} and {PORTS.stop} on 127.0.0.1. "

@@ -17,6 +17,8 @@ from config.servers.process import ServerFailed, end, has_ended, launch, tail
 _START_LIMIT = 90.0
 _STEP_LIMIT = 60.0
 _LOG = "server.log"
+HOST = "127.0.0.1"
+USER = "clinic"
 # What the three clients raise while a server is not up to answering yet.
 _REFUSALS = (OSError, AMQPError, MySQLError, RedisError)
 
@@ -29,11 +31,26 @@ class Server:
     url: str
     process: "subprocess.Popen[bytes]"
     probe: Callable[[], None]
+    also: Mapping[str, str] = field(default_factory=dict)
     begun: float = field(default_factory=time.monotonic)
 
     @property
     def title(self) -> str:
         return PACKAGES[self.setting].title
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """By setting; ``also`` holds those beside the server's own."""
+        return {self.setting: self.url, **self.also}
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """PEM files: who signs, the server's own certificate, and its key."""
+
+    ca: Path
+    certificate: Path
+    key: Path
 
 
 @dataclass(frozen=True)
@@ -46,10 +63,16 @@ class Site:
     lock: int
     ending: ExitStack
     say: Callable[[str], None]
+    certificates: Certificates | None = None
 
     @property
     def title(self) -> str:
         return PACKAGES[self.setting].title
+
+    @property
+    def ca_file(self) -> str | None:
+        """What a client has to trust."""
+        return str(self.certificates.ca) if self.certificates else None
 
     def launch(
         self, program: str, *options: str, log: str, **env: str

@@ -3,10 +3,12 @@
 import json
 
 import pytest
-from itsdangerous import URLSafeSerializer
+import time_machine
+from itsdangerous import URLSafeTimedSerializer
 
 from config.keys import KeyRing, parse_ring
 from config.messaging.caller import (
+    LONGEST_CALL_SECONDS,
     NOBODY,
     OPERATOR,
     PURPOSE,
@@ -26,7 +28,7 @@ ADA = Caller("patient", 7, 41)
 
 def signed_as_is(content):
     """``content`` with a good signature, as another version may have made it."""
-    return URLSafeSerializer(signing_keys(RING, PURPOSE), salt=PURPOSE).dumps(content)
+    return URLSafeTimedSerializer(signing_keys(RING, PURPOSE), salt=PURPOSE).dumps(content)
 
 
 @pytest.mark.parametrize("caller", [ADA, NOBODY, SYSTEM, OPERATOR, Caller("admin", 1)])
@@ -40,6 +42,16 @@ def test_a_signature_for_one_call_is_no_good_for_another(other):
     text = signed(ADA, correlation="abc", ring=RING)
     with pytest.raises(ForgedCaller):
         verified(text, correlation=other, ring=RING)
+
+
+def test_a_signature_is_no_good_once_every_call_it_could_belong_to_is_over():
+    with time_machine.travel(0, tick=False) as clock:
+        text = signed(ADA, correlation="abc", ring=RING)
+        clock.shift(LONGEST_CALL_SECONDS)
+        assert verified(text, correlation="abc", ring=RING) == ADA
+        clock.shift(1)
+        with pytest.raises(ForgedCaller):
+            verified(text, correlation="abc", ring=RING)
 
 
 @pytest.mark.parametrize("place", [0, 5, -2])
@@ -73,7 +85,7 @@ def test_an_empty_ring_verifies_nothing():
 
 
 def test_a_token_is_no_caller():
-    tokens = URLSafeSerializer(signing_keys(RING, "access"), salt="access")
+    tokens = URLSafeTimedSerializer(signing_keys(RING, "access"), salt="access")
     with pytest.raises(ForgedCaller):
         verified(tokens.dumps(["admin", 1, 1, "a"]), correlation="a", ring=RING)
 

@@ -2,16 +2,20 @@
 
 import json
 import re
+from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from config.keys import KeyRing, Keys, parse_ring
 from config.programs import catalogue, load, nameko_config
 from config.settings import Settings
+from gateway.routes import ROUTES
 from schemas.appointment import AppointmentSchema
 from schemas.loading import load as load_fields
-from schemas.people import DoctorSchema, PatientSchema
 
+RING = parse_ring("1:hTq0bVx4ZkR7mWc9JfNs2LgYpD5aEu8i")
 PROGRAMS = catalogue().programs
 REAL = Settings(
     host="127.0.0.1",
@@ -28,6 +32,7 @@ REAL = Settings(
     service_workers=7,
     call_seconds=5.0,
     peer_seconds=2.0,
+    keys=Keys(caller=RING),
 )
 
 
@@ -99,7 +104,7 @@ def test_a_program_gets_the_databases_of_the_programs_beside_it_only():
 
 def test_settings_reach_the_services():
     config = nameko_config(REAL, ())
-    assert config == {
+    expected = {
         "AMQP_URI": "amqp://rabbit/",
         "DB_URIS": {},
         "max_workers": 7,
@@ -107,13 +112,33 @@ def test_settings_reach_the_services():
         "PEER_SECONDS": 2.0,
         "PHONE_REGION": "DE",
         "CLINIC_TIMEZONE": "Europe/Berlin",
+        "CALLER_KEYS": RING,
+        "DATA_KEYS": KeyRing(),
+        "INDEX_KEYS": KeyRing(),
+        "AUDIT_KEYS": KeyRing(),
     }
+    assert {name: config[name] for name in expected} == expected
+
+
+def test_the_keys_of_tokens_stay_with_the_gateway():
+    settings = replace(REAL, keys=Keys(token=RING))
+    assert RING not in nameko_config(settings, ()).values()
 
 
 def test_the_walkthrough_sends_what_the_services_take():
-    shown = catalogue().walkthrough.format(url="http://here:1", date="2027-03-01T09:00:00")
-    commands = re.findall(r"curl -i http://here:1/(\w+) .* -d '(.*)'", shown)
-    assert [name for name, _ in commands] == ["patients", "doctors", "appointments"]
-    schemas = (PatientSchema(), DoctorSchema(), AppointmentSchema())
-    for (_, body), schema in zip(commands, schemas, strict=True):
-        assert load_fields(schema, json.loads(body))
+    shown = catalogue().walkthrough.format(
+        url="http://here:1",
+        date="2027-03-01T09:00:00",
+        password=defaultdict(lambda: "jumpy-otter-58"),
+    )
+    bodies = dict(re.findall(r"http://here:1(/\S+) .*?-d '(.*?)'", shown))
+    assert list(bodies) == ["/auth/login", "/appointments"]
+    assert json.loads(bodies["/auth/login"])["password"] == "jumpy-otter-58"
+    # Who books for themselves leaves out who it is for.
+    booking = json.loads(bodies["/appointments"]) | {"patientId": 1}
+    assert load_fields(AppointmentSchema(), booking)
+
+
+def test_the_walkthrough_leads_to_routes_that_there_are():
+    there_are = {route.path for route in ROUTES}
+    assert set(re.findall(r"{url}(/\S+)", catalogue().walkthrough)) <= there_are

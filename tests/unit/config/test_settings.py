@@ -483,3 +483,10 @@ def test_a_database_address_with_a_broken_port_is_named(environment, address):
 def test_an_empty_host_does_not_mean_every_address(environment):
     environment({"HOST": ""})
     assert refusal(embedded_settings).startswith("HOST")
+
+
+def test_rings_that_share_a_secret_are_named_and_it_is_not_shown():
+    secret = RINGS["TOKEN_KEYS"].partition(":")[2]
+    shared = RINGS | {"CALLER_KEYS": f"{RINGS['CALLER_KEYS']},9:{secret}"}
+    text = refusal(lambda: with_keys(embedded_settings(), shared))
+    assert text == "TOKEN_KEYS and CALLER_KEYS must not share a secret."

@@ -1,0 +1,32 @@
+"""The way to Redis."""
+
+from socket import socket
+from typing import Any
+
+from redis import Redis
+from redis.connection import SSLConnection
+
+from config.settings import Settings
+from config.tls import client_context, redis_address
+
+# A cache that is slower than this is no help.
+ANSWER_SECONDS = 0.5
+
+
+class _VerifyingConnection(SSLConnection):
+    """redis-py's own would trust the machine's certificates beside those that it is given."""
+
+    def _wrap_socket_with_ssl(self, sock: socket) -> Any:
+        return client_context(self.ca_certs).wrap_socket(sock, server_hostname=self.host)
+
+
+def redis_client(settings: Settings) -> Redis:
+    """A client that connects when first used, and gives up on a Redis that does not answer.
+
+    :raises redis.RedisError: from its methods.
+    """
+    url = redis_address(settings.redis_url, settings.tls_ca_file)
+    secure = {"connection_class": _VerifyingConnection} if url.startswith("rediss:") else {}
+    return Redis.from_url(
+        url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS, **secure
+    )

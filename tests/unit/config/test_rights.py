@@ -1,0 +1,192 @@
+"""What a program may do follows from its class; the servers themselves are asked elsewhere."""
+
+import re
+
+import pytest
+from nameko.events import BROADCAST, SINGLETON, event_handler
+from sqlalchemy.orm import DeclarativeBase
+
+from config.messaging.outbox import OutboxRelay
+from config.messaging.peers import Peers
+from config.messaging.rpc import rpc
+from config.programs import Catalogue, Program, catalogue
+from config.rights import Rights, all_rights
+
+HEX = "0123456789abcdef0123456789abcdef"
+UUID = "01234567-89ab-cdef-0123-456789abcdef"
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Kitchen:
+    name = "kitchen"
+
+    @rpc
+    def cook(self):
+        pass
+
+
+class Waiter:
+    name = "waiter"
+    ask = Peers(unavailable=ValueError)
+
+    @rpc
+    def serve(self):
+        pass
+
+
+class Behind:
+    name = "kitchen_behind"
+    relay = OutboxRelay(Base, outbox=None, source="kitchen")
+
+    @event_handler("waiter", "ordered")
+    def on_ordered(self, event):
+        pass
+
+    @event_handler("waiter", "left", handler_type=SINGLETON)
+    def on_left(self, event):
+        pass
+
+    @event_handler("waiter", "rang", handler_type=BROADCAST, reliable_delivery=False)
+    def on_rang(self, event):
+        pass
+
+
+@pytest.fixture(scope="module")
+def rights() -> dict[str, Rights]:
+    place = f"{__name__}:"
+    house = Catalogue(
+        **{
+            **vars(catalogue()),
+            "databases": dict.fromkeys(("kitchen", "waiter", "gateway", "audit"), ""),
+            "programs": tuple(
+                _Known(name, place, database, cls)
+                for name, database, cls in (
+                    ("kitchen", "kitchen", Kitchen),
+                    ("waiter", "waiter", Waiter),
+                    ("kitchen-behind", "kitchen", Behind),
+                )
+            ),
+        }
+    )
+    return all_rights(house)
+
+
+class _Known(Program):
+    """A program whose class is at hand."""
+
+    def __init__(self, name: str, path: str, database: str, cls: type) -> None:
+        super().__init__(name, path, database)
+        object.__setattr__(self, "cls", cls)
+
+    def service(self):
+        return self.cls
+
+
+def may(rights: Rights, what: str, name: str) -> bool:
+    return re.search(rights.broker.permissions()[what], name) is not None
+
+
+def may_with_key(rights: Rights, what: str, exchange: str, key: str) -> bool:
+    """As RabbitMQ has it: without a rule for the exchange, every key will do."""
+    rules = {rule["exchange"]: rule for rule in rights.broker.topic_permissions()}
+    rule = rules.get(exchange)
+    return may(rights, what, exchange) and (rule is None or bool(re.search(rule[what], key)))
+
+
+def test_a_service_takes_its_own_calls_and_nobody_elses(rights):
+    for what in ("configure", "write", "read"):
+        assert may(rights["kitchen"], what, "rpc-kitchen")
+        for other in ("rpc-waiter", "rpc-kitchen2", "xrpc-kitchen", "rpcxkitchen", ""):
+            assert not may(rights["kitchen"], what, other)
+    assert may_with_key(rights["kitchen"], "read", "nameko-rpc", "kitchen.*")
+    for key in ("#", "*.*", "waiter.*", "kitchen.#", HEX):
+        assert not may_with_key(rights["kitchen"], "read", "nameko-rpc", key)
+
+
+@pytest.mark.parametrize("key", [HEX, UUID])
+def test_a_service_answers_whoever_called(rights, key):
+    assert may_with_key(rights["kitchen"], "write", "nameko-rpc", key)
+
+
+def test_a_service_without_peers_calls_nobody(rights):
+    for key in ("waiter.serve", "kitchen.cook"):
+        assert not may_with_key(rights["kitchen"], "write", "nameko-rpc", key)
+    assert not may(rights["kitchen"], "configure", f"rpc.reply-{HEX}")
+
+
+def test_a_service_with_peers_calls_the_others_and_gets_its_answers(rights):
+    waiter = rights["waiter"]
+    assert may_with_key(waiter, "write", "nameko-rpc", "kitchen.cook")
+    assert not may_with_key(waiter, "write", "nameko-rpc", "waiter.serve")
+    for what in ("configure", "write", "read"):
+        assert may(waiter, what, f"rpc.reply-{HEX}")
+    assert may_with_key(waiter, "read", "nameko-rpc", HEX)
+    assert not may_with_key(waiter, "read", "nameko-rpc", "kitchen.*")
+
+
+def test_the_gateway_calls_every_service_and_takes_the_calls_of_none(rights):
+    gateway = rights["gateway"]
+    for key in ("kitchen.cook", "waiter.serve"):
+        assert may_with_key(gateway, "write", "nameko-rpc", key)
+    assert not may_with_key(gateway, "write", "nameko-rpc", HEX)
+    for queue in ("rpc-kitchen", "rpc-waiter"):
+        assert not may(gateway, "read", queue)
+
+
+def test_the_operator_calls_and_reads_no_other_callers_answers(rights):
+    operator = rights["operator"]
+    assert may_with_key(operator, "write", "nameko-rpc", "kitchen.cook")
+    assert may(operator, "read", f"rpc.reply-standalone_rpc_proxy-{UUID}")
+    assert not may(operator, "read", f"rpc.reply-{HEX}")
+    assert not may(operator, "write", "kitchen.events")
+    assert operator.databases == {}
+
+
+def test_a_relay_publishes_its_own_events_and_hears_none(rights):
+    behind = rights["kitchen-behind"]
+    assert may_with_key(behind, "write", "kitchen.events", "cooked")
+    assert not may(behind, "read", "kitchen.events")
+    assert not may(behind, "write", "waiter.events")
+
+
+@pytest.mark.parametrize(
+    ("queue", "key"),
+    [
+        ("evt-waiter-ordered--kitchen_behind.on_ordered", "ordered"),
+        ("evt-waiter-left", "left"),
+        (f"evt-waiter-rang--kitchen_behind.on_rang-{HEX}", "rang"),
+    ],
+    ids=["one of each service", "one of all", "every process"],
+)
+def test_a_handler_hears_the_event_it_names(rights, queue, key):
+    behind = rights["kitchen-behind"]
+    for what in ("configure", "write", "read"):
+        assert may(behind, what, queue)
+    assert may_with_key(behind, "read", "waiter.events", key)
+    assert not may_with_key(behind, "read", "waiter.events", "#")
+
+
+def test_who_has_nothing_to_do_with_a_thing_may_do_nothing_with_it(rights):
+    for program in rights.values():
+        for what in ("configure", "write", "read"):
+            for name in ("amq.default", "amq.topic", "billing", "rpc-", "rpc.reply-"):
+                assert not may(program, what, name)
+
+
+def test_a_program_changes_its_own_database_and_only_adds_to_the_audit_trail(rights):
+    assert rights["kitchen"].databases == {
+        "kitchen": {"SELECT", "INSERT", "UPDATE", "DELETE"},
+        "audit": {"SELECT", "INSERT"},
+    }
+    assert set(rights["gateway"].databases) == {"gateway", "audit"}
+
+
+def test_a_program_that_answers_nobody_has_nothing_to_put_on_record(rights):
+    assert set(rights["kitchen-behind"].databases) == {"kitchen"}
+
+
+def test_every_program_of_the_catalogue_has_rights():
+    assert set(all_rights(catalogue())) == {*catalogue().names, "operator"}
