@@ -1,86 +1,127 @@
-"""The WSGI application: match, view, response."""
+"""The WSGI application: match, identify, check, view, record, response."""
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from werkzeug import Response
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import Map
 
+from config.audit.trail import NotRecorded
+from config.http_edge import SECURITY_HEADERS
 from config.logs import correlation_id
 from config.settings import Settings
+from gateway import access, audit, cors
 from gateway.errors import problem
+from gateway.first_people import check_first_administrator, make_first_administrator
+from gateway.office import Office, open_office
 from gateway.request import ApiRequest
-from gateway.routes import Route, url_map
-from gateway.rpc import Rpc, services_pools
+from gateway.routes import Matched, Route, url_map
+from gateway.visit import Visit
+from schemas.errors import Unavailable
 
 _log = logging.getLogger("gateway")
 
-SECURITY_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
 UNMATCHED = "-"
 
 
-def create_app(settings: Settings) -> WSGIApplication:
-    """The gateway as a WSGI application. It connects to RabbitMQ with the first request."""
-    routes, pools = url_map(), services_pools(settings)
+def create_app(settings: Settings) -> "Application":
+    """The gateway as a WSGI application. It connects to its servers with the first request."""
+    check_first_administrator(settings)
+    office = open_office(settings)
+    make_first_administrator(office)
+    return Application(office, url_map())
 
-    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+
+@dataclass(frozen=True)
+class Application:
+    """``close`` it when the process ends: what waits for the audit trail is written then."""
+
+    office: Office
+    routes: Map
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        proxies = self.office.settings.trusted_proxies
+        # Only what our own proxies say about where a request came from counts.
+        if proxies:
+            serve = ProxyFix(self._serve, x_for=proxies, x_proto=0, x_host=0)
+            return serve(environ, start_response)
+        return self._serve(environ, start_response)
+
+    def close(self) -> None:
+        self.office.trail.close()
+
+    def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        started = time.time()
         request = ApiRequest(environ)
-        correlation = request.correlation_id()
-        correlation_id.set(correlation)
-
-        def rpc() -> Rpc:
-            return Rpc(
-                pools,
-                correlation=correlation,
-                key=request.idempotency_key(),
-                seconds=settings.call_seconds,
-            )
-
-        response = _respond(request, routes, rpc)
-        response.headers.extend(SECURITY_HEADERS)
-        response.headers["X-Correlation-Id"] = correlation
+        visit = Visit(
+            request=request,
+            office=self.office,
+            correlation=request.correlation_id(),
+            deadline=started + self.office.settings.call_seconds,
+        )
+        correlation_id.set(visit.correlation)
+        response = self._respond(visit)
+        self._finish(visit, response)
         return response(environ, start_response)
 
-    return application
+    def _respond(self, visit: Visit) -> Response:
+        started = time.monotonic()
+        allowed = cors.preflight(visit.request, self.office.settings.cors_origins)
+        if allowed is not None:
+            return allowed
+        route: Route | None = None
+        ids: dict[str, Any] = {}
+        try:
+            visit.request.check_overrides()
+            matched, ids = self._match(visit.request)
+            route = matched.route
+            visit.identify()
+            access.check(visit, matched.rule, ids)
+            response = route.view(visit, **ids)
+        except Exception as error:  # the outermost place: the client gets an answer, whatever it is
+            response = problem(error, correlation_id=visit.correlation)
+        if route and route.personal:
+            response = _recorded(visit, route, ids, response)
+        _log_request(visit, route, response, started)
+        return response
+
+    def _match(self, request: ApiRequest) -> tuple[Matched, dict[str, Any]]:
+        """:raises NotFound, MethodNotAllowed: from werkzeug."""
+        adapter = self.routes.bind_to_environ(request.environ)
+        return adapter.match()  # type: ignore[return-value]
+
+    def _finish(self, visit: Visit, response: Response) -> None:
+        if visit.replayed:
+            # Refusals are kept and replayed like successes.
+            response.headers["Idempotent-Replayed"] = "true"
+        response.headers.extend(SECURITY_HEADERS)
+        response.headers["X-Correlation-Id"] = visit.correlation
+        cors.open_to(visit.request, response, self.office.settings.cors_origins)
 
 
-def _respond(request: ApiRequest, routes: Map, rpc: Callable[[], Rpc]) -> Response:
-    started, services = time.monotonic(), None
-    method = path = UNMATCHED
+def _recorded(visit: Visit, route: Route, ids: dict[str, Any], response: Response) -> Response:
+    """``response``, once it is on record; what cannot be recorded is not answered."""
     try:
-        route, ids = _match(request, routes)
-        method, path = route.method, route.path
-        services = rpc()
-        response = route.view(request, services, **ids)
-    except Exception as error:  # the outermost place: whatever happens, the client gets an answer
-        response = problem(error, correlation_id=correlation_id.get())
-    if services and services.replayed:
-        # Refusals are kept and replayed like successes.
-        response.headers["Idempotent-Replayed"] = "true"
+        audit.record(visit, action=route.name, ids=ids, outcome=response.status_code)
+    except NotRecorded:
+        return problem(Unavailable("audit"), correlation_id=visit.correlation)
+    return response
+
+
+def _log_request(visit: Visit, route: Route | None, response: Response, started: float) -> None:
     _log.info(
         "request",
         extra={
             # The route, not what was sent: that could hold anything.
-            "method": method,
-            "route": path,
+            "method": route.method if route else UNMATCHED,
+            "route": route.path if route else UNMATCHED,
             "status": response.status_code,
+            "caller": visit.caller.identity,
             "ms": round((time.monotonic() - started) * 1000, 1),
         },
     )
-    return response
-
-
-def _match(request: ApiRequest, routes: Map) -> tuple[Route, dict[str, Any]]:
-    """:raises NotFound, MethodNotAllowed: from werkzeug."""
-    adapter = routes.bind_to_environ(request.environ)
-    return adapter.match()  # type: ignore[return-value]

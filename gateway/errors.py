@@ -18,9 +18,12 @@ RETRY_AFTER_SECONDS = 1
 
 STATUS: dict[type[Exception], HTTPStatus] = {
     errors.InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.Unprocessable: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.TooManyAttempts: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     DeadlineExceeded: HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -55,6 +58,10 @@ def problem(error: Exception, *, correlation_id: str) -> Response:
     response = _body(status, code, str(error), correlation_id, fields)
     if isinstance(error, RETRIED):
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if isinstance(error, errors.TooManyAttempts):
+        response.headers["Retry-After"] = str(error.seconds)
+    if isinstance(error, errors.Unauthenticated):
+        response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 

@@ -2,19 +2,36 @@
 
 import hashlib
 import json
+import math
 import re
 import uuid
 from typing import Any
 
 from werkzeug import Request
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
+
+from schemas.errors import Unauthenticated
 
 LARGEST_BODY = 64 * 1024
 DEEPEST_NESTING = 32
+# Python takes its time to read longer ones, and no field of ours holds them.
+LONGEST_NUMBER = 40
+# A front end that looks at the method or path would be told another than we are.
+OVERRIDES = (
+    "X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Original-Url",
+    "X-Rewrite-Url",
+)
 
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Visible ASCII, as the contract says.
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+# RFC 6750, section 2.1; the scheme's name is compared without case.
+_BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
 
 
 class ApiRequest(Request):
@@ -29,14 +46,14 @@ class ApiRequest(Request):
         """
         if self.mimetype != "application/json":
             raise UnsupportedMediaType("The body must be application/json.")
-        body = self.get_data(cache=False)
-        if len(body) > LARGEST_BODY:
-            raise RequestEntityTooLarge()
+        body = self._whole_body()
         try:
             value = json.loads(
                 body.decode("utf-8"),
                 object_pairs_hook=_without_duplicates,
                 parse_constant=_refuse_constant,
+                parse_int=_short_int,
+                parse_float=_short_float,
             )
         except (ValueError, RecursionError) as unreadable:
             raise BadRequest("The body is not readable JSON.") from unreadable
@@ -44,12 +61,46 @@ class ApiRequest(Request):
             raise BadRequest(f"The body is nested deeper than {DEEPEST_NESTING} levels.")
         return value
 
+    def _whole_body(self) -> bytes:
+        """:raises RequestEntityTooLarge, BadRequest: also for a body that ended early."""
+        try:
+            body = self.get_data(cache=False)
+        except HTTPException:
+            raise
+        # Each server has errors of its own for chunks that cannot be read.
+        except Exception as unreadable:
+            raise BadRequest("The body cannot be read to its end.") from unreadable
+        if len(body) > LARGEST_BODY:
+            raise RequestEntityTooLarge()
+        if len(body) < (self.content_length or 0):
+            raise BadRequest("The body is shorter than its Content-Length.")
+        return body
+
     def json_object(self) -> dict[str, Any]:
         """As ``json_body``; :raises BadRequest: also for JSON that is not an object."""
         body = self.json_body()
         if not isinstance(body, dict):
             raise BadRequest("The body must be a JSON object.")
         return body
+
+    def check_overrides(self) -> None:
+        """:raises BadRequest: when a header asks to take the request for another one."""
+        for name in OVERRIDES:
+            if name in self.headers:
+                raise BadRequest(f"The header {name} is not taken.")
+
+    def bearer_token(self) -> str | None:
+        """The token of the Authorization header, or nothing when there is none.
+
+        :raises Unauthenticated: when the header holds anything else.
+        """
+        sent = self.headers.get("Authorization")
+        if sent is None:
+            return None
+        found = _BEARER.fullmatch(sent.strip())
+        if found is None:
+            raise Unauthenticated()
+        return found[1]
 
     def parameter(self, name: str) -> str | None:
         """A query parameter; :raises BadRequest: when the query is not UTF-8."""
@@ -95,6 +146,23 @@ def _inside(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return list(value.values())
     return value if isinstance(value, list) else []
+
+
+def _short_int(digits: str) -> int:
+    return int(_short(digits))
+
+
+def _short_float(digits: str) -> float:
+    number = float(_short(digits))
+    if math.isinf(number):
+        raise ValueError("number too large")
+    return number
+
+
+def _short(digits: str) -> str:
+    if len(digits) > LONGEST_NUMBER:
+        raise ValueError("number too long")
+    return digits
 
 
 def _refuse_constant(name: str) -> Any:

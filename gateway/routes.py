@@ -1,20 +1,21 @@
 """The one table of URLs: what is where, who may call it, and at what rate.
 
-A route without a rule of who may call it does not start. Sign-in comes later; until then every
-rule reads `anyone`, and nothing enforces the rate classes yet.
+A rule names roles, each with the scope of gateway/access.py that bounds it: ``patient:own staff``
+lets the front desk reach every record and patients their own. A route without a rule stops
+the start.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from werkzeug import Response
 from werkzeug.routing import IntegerConverter, Map, Rule
 
-from gateway.views import appointments, doctors, health, patients
+from gateway.access import Scope, parse_rule
+from gateway.views import accounts, appointments, audit, auth, doctors, health, patients, rights
 from schemas.fields import MAX_ID
 
-ROLES = frozenset(("anyone",))
-RATE_CLASSES = frozenset(("default", "registration", "booking", "unlimited"))
+RATE_CLASSES = frozenset(("default", "registration", "booking", "sign-in", "search", "unlimited"))
 
 
 class IdConverter(IntegerConverter):
@@ -28,34 +29,63 @@ class IdConverter(IntegerConverter):
 
 @dataclass(frozen=True)
 class Route:
-    """``{id}`` segments are written as ``<name>`` and are positive 64-bit integers."""
+    """``{id}`` segments are written as ``<name>`` and are positive 64-bit integers.
+
+    ``personal`` routes are audited: they tell or change something about people.
+    """
 
     method: str
     path: str
     view: Callable[..., Response]
-    who: frozenset[str]
-    rate: str
+    who: str
+    rate: str = "default"
+    personal: bool = True
 
-
-def _route(
-    method: str, path: str, view: Callable[..., Response], who: str, rate: str = "default"
-) -> Route:
-    return Route(method, path, view, frozenset(who.split()), rate)
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
 
 
 ROUTES = (
-    _route("POST", "/patients", patients.create, "anyone", "registration"),
-    _route("GET", "/patients/<patient_id>", patients.get, "anyone"),
-    _route("PUT", "/patients/<patient_id>", patients.replace, "anyone"),
-    _route("POST", "/doctors", doctors.create, "anyone", "registration"),
-    _route("GET", "/doctors/<doctor_id>", doctors.get, "anyone"),
-    _route("PUT", "/doctors/<doctor_id>", doctors.replace, "anyone"),
-    _route("POST", "/appointments", appointments.create, "anyone", "booking"),
-    _route("GET", "/appointments/<appointment_id>", appointments.get, "anyone"),
-    _route("DELETE", "/appointments/<appointment_id>", appointments.cancel, "anyone", "booking"),
-    _route("GET", "/livez", health.alive, "anyone", "unlimited"),
-    _route("GET", "/readyz", health.ready, "anyone", "unlimited"),
+    Route("POST", "/patients", patients.create, "anyone", "registration"),
+    Route("GET", "/patients/<patient_id>", patients.get,
+          "patient:own doctor:treated staff admin"),
+    Route("PUT", "/patients/<patient_id>", patients.replace, "patient:own staff admin"),
+    Route("GET", "/patients/<patient_id>/export", rights.export, "patient:own admin"),
+    Route("DELETE", "/patients/<patient_id>", rights.erase, "patient:own admin"),
+    Route("PUT", "/patients/<patient_id>/legal-hold", rights.hold, "admin"),
+    Route("DELETE", "/patients/<patient_id>/legal-hold", rights.release, "admin"),
+    Route("GET", "/patients/<patient_id>/access-log", audit.access_log,
+          "patient:own admin", "search"),
+    Route("POST", "/doctors", doctors.create, "admin"),
+    Route("GET", "/doctors/<doctor_id>", doctors.get, "signed-in"),
+    Route("PUT", "/doctors/<doctor_id>", doctors.replace, "doctor:own admin"),
+    Route("POST", "/appointments", appointments.create, "patient staff admin", "booking"),
+    Route("GET", "/appointments/<appointment_id>", appointments.get,
+          "patient:party doctor:party staff admin"),
+    Route("DELETE", "/appointments/<appointment_id>", appointments.cancel,
+          "patient:party doctor:party staff admin", "booking"),
+    Route("POST", "/auth/login", auth.login, "anyone", "sign-in"),
+    Route("POST", "/auth/refresh", auth.refresh, "anyone", "sign-in"),
+    Route("POST", "/auth/logout", auth.logout, "signed-in"),
+    Route("POST", "/auth/password", auth.password, "signed-in", "sign-in"),
+    Route("GET", "/me", auth.me, "signed-in"),
+    Route("POST", "/accounts", accounts.create, "admin"),
+    Route("GET", "/accounts", accounts.listed, "admin", "search"),
+    Route("PATCH", "/accounts/<account_id>", accounts.patch, "admin"),
+    Route("GET", "/audit", audit.listed, "admin", "search"),
+    Route("GET", "/livez", health.alive, "anyone", "unlimited", personal=False),
+    Route("GET", "/readyz", health.ready, "anyone", "unlimited", personal=False),
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Matched:
+    """What werkzeug's map leads to: a route, and its rule read. Itself its only equal: the map
+    wants something to hash."""
+
+    route: Route
+    rule: Mapping[str, Scope]
 
 
 def url_map(routes: Iterable[Route] = ROUTES) -> Map:
@@ -73,9 +103,11 @@ def url_map(routes: Iterable[Route] = ROUTES) -> Map:
 
 
 def _rule(route: Route) -> Rule:
-    if not route.who or not route.who <= ROLES:
-        raise ValueError(f"{route.method} {route.path} does not say who may call it")
+    try:
+        rule = parse_rule(route.who)
+    except ValueError as wrong:
+        raise ValueError(f"{route.name}: {wrong}") from wrong
     if route.rate not in RATE_CLASSES:
-        raise ValueError(f"{route.method} {route.path} has no known rate class")
+        raise ValueError(f"{route.name} has no known rate class")
     path = route.path.replace("<", "<id:")
-    return Rule(path, methods=[route.method], endpoint=route)
+    return Rule(path, methods=[route.method], endpoint=Matched(route, rule))

@@ -1,5 +1,6 @@
 """The gateway's way to the services: a pool of clients, one deadline for each request."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,7 +9,9 @@ from typing import Any
 
 from nameko.exceptions import BadRequest, RemoteError
 
-from config.messaging.call import DEADLINE, DeadlineExceeded, headers_of, new_context
+from config.keys import KeyRing
+from config.messaging.call import DeadlineExceeded, headers_of, new_context
+from config.messaging.caller import Caller, signed
 from config.messaging.client import Answer, Request
 from config.messaging.connection import BROKEN
 from config.messaging.pool import Pool
@@ -31,37 +34,34 @@ class Pools:
 
 
 def services_pools(settings: Settings) -> Pools:
-    return Pools(
-        calls=Pool(settings.amqp_uri, size=CLIENTS, unavailable=Unavailable),
-        probes=Pool(settings.amqp_uri, size=len(SERVICES), unavailable=Unavailable),
-    )
+    def pool(size: int) -> Pool:
+        return Pool(
+            settings.amqp_uri, size=size, unavailable=Unavailable, ca_file=settings.tls_ca_file
+        )
+
+    return Pools(calls=pool(CLIENTS), probes=pool(len(SERVICES)))
 
 
 class Rpc:
-    """The services as one HTTP request sees them; ``seconds`` begin to run at once.
+    """The services as one caller sees them: every call carries their name, signed."""
 
-    ``replayed`` once an answer has come that was kept for the request's idempotency key.
-    """
-
-    def __init__(self, pools: Pools, *, correlation: str, key: str, seconds: float) -> None:
-        self.replayed = False
+    def __init__(self, pools: Pools, *, caller: Caller, ring: KeyRing, correlation: str) -> None:
         self._pools = pools
         self._correlation = correlation
-        self._context = new_context(correlation=correlation, seconds=seconds, key=key)
+        self._caller = signed(caller, correlation=correlation, ring=ring)
 
-    def ask(self, service: str, method: str, *args: Any) -> Answer:
-        """:raises Unavailable: when ``service`` does not answer in time."""
-        answer = _ask(self._pools.calls, self._context, Request(service, method, args))
-        self.replayed = answer.replayed
-        return answer
+    def ask(
+        self, service: str, method: str, *args: Any, key: str, deadline: float
+    ) -> Answer:
+        """:raises Unavailable: when ``service`` does not answer before ``deadline``."""
+        return self._ask(self._pools.calls, Request(service, method, args), key, deadline)
 
     def health(self) -> dict[str, str]:
         """``ok`` or ``failing`` for the broker and for each service with its database."""
-        probes, key = self._pools.probes, self._correlation
-        context = new_context(correlation=self._correlation, seconds=HEALTH_SECONDS, key=key)
+        probes, deadline = self._pools.probes, time.time() + HEALTH_SECONDS
 
         def check(service: str) -> None:
-            _ask(probes, context, Request(service, "health")).result()
+            self._ask(probes, Request(service, "health"), self._correlation, deadline).result()
 
         checks: dict[str, Callable[[], object]] = {
             "broker": partial(probes.probe, seconds=HEALTH_SECONDS)
@@ -71,10 +71,15 @@ class Rpc:
         with ThreadPoolExecutor(len(checks)) as side_by_side:
             return dict(zip(checks, side_by_side.map(_verdict, checks.values()), strict=True))
 
-
-def _ask(pool: Pool, context: dict[str, Any], request: Request) -> Answer:
-    (answer,) = pool.ask(request, headers=headers_of(context), deadline=context[DEADLINE])
-    return answer
+    def _ask(self, pool: Pool, request: Request, key: str, deadline: float) -> Answer:
+        context = new_context(
+            correlation=self._correlation,
+            seconds=deadline - time.time(),
+            key=key,
+            caller=self._caller,
+        )
+        (answer,) = pool.ask(request, headers=headers_of(context), deadline=deadline)
+        return answer
 
 
 def _verdict(check: Callable[[], object]) -> str:

@@ -1,6 +1,6 @@
 """What gunicorn loads: ``gateway.wsgi:application``."""
 
-from config.settings import real_settings
+from config.settings import KEYS, real_settings
 from gateway.app import create_app
 
-application = create_app(real_settings())
+application = create_app(real_settings(keys=KEYS))

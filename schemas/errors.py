@@ -61,6 +61,42 @@ class AppointmentNotFound(NotFound):
     text = "There is no appointment {0}."
 
 
+class AccountNotFound(NotFound):
+    text = "There is no account {0}."
+
+
+class Unauthenticated(SchedulingError):
+    """Nobody is signed in: no token, or one that is not (any longer) good."""
+
+    code = "unauthenticated"
+    text = "Sign in first: a valid access token is needed."
+
+
+class BadCredentials(Unauthenticated):
+    """Says not which of the two is wrong, nor whether the account may sign in at all."""
+
+    code = "bad_credentials"
+    text = "The e-mail address or the password is wrong."
+
+
+class Forbidden(SchedulingError):
+    """This role may never do this, whosever record it is."""
+
+    code = "forbidden"
+    text = "Your role may not do this."
+
+
+class TooManyAttempts(SchedulingError):
+    """``seconds`` until the next attempt is worth making."""
+
+    code = "too_many_attempts"
+    text = "There were too many attempts; try again in {0} s."
+
+    @property
+    def seconds(self) -> int:
+        return int(self.args[0])
+
+
 class Conflict(SchedulingError):
     code = "conflict"
     text = "The request conflicts with what is stored."
@@ -79,6 +115,16 @@ class SlotTaken(Conflict):
 class PatientBusy(Conflict):
     code = "patient_busy"
     text = "The patient already has an appointment in this period."
+
+
+class LegalHold(Conflict):
+    code = "legal_hold"
+    text = "The record is under a legal hold and is kept until that ends."
+
+
+class LastAdministrator(Conflict):
+    code = "last_administrator"
+    text = "This is the last administrator who can sign in; make another one first."
 
 
 class RequestInFlight(Conflict):

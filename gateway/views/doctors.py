@@ -2,18 +2,25 @@
 
 from werkzeug import Response
 
-from gateway.request import ApiRequest
-from gateway.responses import created, record
-from gateway.rpc import Rpc
+from gateway.responses import as_json, created, record
+from gateway.visit import Visit
+from schemas.accounts import PATIENT
+
+# What patients are told of a doctor.
+PUBLIC = ("id", "name", "speciality", "timezone")
 
 
-def create(request: ApiRequest, rpc: Rpc) -> Response:
-    return created(rpc.ask("doctor", "create", request.json_object()), under="/doctors")
+def create(visit: Visit) -> Response:
+    return created(visit.ask("doctor", "create", visit.request.json_object()), under="/doctors")
 
 
-def get(request: ApiRequest, rpc: Rpc, doctor_id: int) -> Response:
-    return record(rpc.ask("doctor", "get", doctor_id))
+def get(visit: Visit, doctor_id: int) -> Response:
+    answer = visit.ask("doctor", "get", doctor_id)
+    if visit.caller.role == PATIENT:
+        doctor = answer.result()
+        return as_json({name: doctor[name] for name in PUBLIC}, status=200)
+    return record(answer)
 
 
-def replace(request: ApiRequest, rpc: Rpc, doctor_id: int) -> Response:
-    return record(rpc.ask("doctor", "update", doctor_id, request.json_object()))
+def replace(visit: Visit, doctor_id: int) -> Response:
+    return record(visit.ask("doctor", "update", doctor_id, visit.request.json_object()))

@@ -4,17 +4,16 @@ from http import HTTPStatus
 
 from werkzeug import Response
 
-from gateway.request import ApiRequest
 from gateway.responses import as_json
-from gateway.rpc import Rpc
+from gateway.visit import Visit
 
 
-def alive(request: ApiRequest, rpc: Rpc) -> Response:
+def alive(visit: Visit) -> Response:
     return as_json({"status": "ok"}, status=HTTPStatus.OK)
 
 
-def ready(request: ApiRequest, rpc: Rpc) -> Response:
-    checks = rpc.health()
+def ready(visit: Visit) -> Response:
+    checks = visit.rpc().health() | {"gateway": visit.database_answers()}
     if all(verdict == "ok" for verdict in checks.values()):
         return as_json({"status": "ok", "checks": checks}, status=HTTPStatus.OK)
     failing = {"status": "failing", "checks": checks}

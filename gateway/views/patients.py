@@ -2,18 +2,31 @@
 
 from werkzeug import Response
 
-from gateway.request import ApiRequest
+from gateway.registration import register
 from gateway.responses import created, record
-from gateway.rpc import Rpc
+from gateway.visit import Visit
+from schemas.accounts import ADMIN, STAFF
+from schemas.errors import Forbidden, InvalidInput
 
 
-def create(request: ApiRequest, rpc: Rpc) -> Response:
-    return created(rpc.ask("patient", "create", request.json_object()), under="/patients")
+def create(visit: Visit) -> Response:
+    """With ``password`` for oneself; without one, the front desk for somebody else."""
+    body = visit.request.json_object()
+    if "password" in body:
+        answer = register(visit, body)
+    elif visit.caller.role in (STAFF, ADMIN):
+        answer = visit.ask("patient", "create", body)
+    elif visit.signed_in is None:
+        raise InvalidInput({"password": "Is needed to register yourself."})  # nosec B105 # words
+    else:
+        raise Forbidden()
+    visit.concerns = f"patient/{answer.result()['id']}"
+    return created(answer, under="/patients")
 
 
-def get(request: ApiRequest, rpc: Rpc, patient_id: int) -> Response:
-    return record(rpc.ask("patient", "get", patient_id))
+def get(visit: Visit, patient_id: int) -> Response:
+    return record(visit.ask("patient", "get", patient_id))
 
 
-def replace(request: ApiRequest, rpc: Rpc, patient_id: int) -> Response:
-    return record(rpc.ask("patient", "update", patient_id, request.json_object()))
+def replace(visit: Visit, patient_id: int) -> Response:
+    return record(visit.ask("patient", "update", patient_id, visit.request.json_object()))

@@ -16,7 +16,7 @@ def test_the_table_of_settings_is_the_one_that_the_program_prints() -> None:
 
 def test_each_route_is_named() -> None:
     for route in ROUTES:
-        path = re.sub("<.*>", "{id}", route.path)
+        path = re.sub("<[^>]*>", "{id}", route.path)
         assert re.search(rf"`{route.method} {re.escape(path)}[`?]", README), (route.method, path)
 
 

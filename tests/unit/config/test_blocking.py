@@ -63,7 +63,8 @@ QUOTED = pytest.mark.xfail(strict=True, reason="gevent's pool prints what its wo
 
 
 @pytest.mark.parametrize(
-    "patch", [pytest.param(GEVENT, marks=QUOTED, id="gevent"), pytest.param(EVENTLET, id="eventlet")]
+    "patch",
+    [pytest.param(GEVENT, marks=QUOTED, id="gevent"), pytest.param(EVENTLET, id="eventlet")],
 )
 def test_a_failure_is_raised_and_printed_nowhere(patch):
     assert "no number" not in printed(*patch).stderr

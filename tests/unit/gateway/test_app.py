@@ -1,92 +1,23 @@
 """The gateway as clients meet it, with the services replaced by answers written here."""
 
-import io
 import json
-import logging
 import re
 import time
-from dataclasses import replace
 
 import pytest
-from werkzeug.test import Client
 
-from config.logs import ConsoleFormatter, CorrelationFilter
 from config.messaging.call import DeadlineExceeded
 from config.messaging.client import Answer, Request
-from config.settings import embedded_settings
-from gateway.app import create_app
-from gateway.rpc import Pools
 from schemas import errors
+from tests.unit.gateway.fakes import FakePool
 
 SECRET = "Ada Byron, 1985-12-10"
-SETTINGS = replace(embedded_settings(), call_seconds=5.0)
 
 
-class FakePool:
-    """In the place of the pool of connections: answers by ``service.method``, keeps what was asked.
-
-    An answer that is an exception is raised, as it is by a pool that gets no answer.
-    """
-
-    def __init__(self, **answers):
-        self.answers = {name.replace("_", "."): answer for name, answer in answers.items()}
-        self.asked = []
-        self.headers = []
-        self.deadlines = []
-        self.broker_failure = None
-
-    def ask(self, *requests, headers, deadline):
-        self.asked += requests
-        self.headers.append(headers)
-        self.deadlines.append(deadline)
-        return [self._answer(f"{request.service}.{request.method}") for request in requests]
-
-    def _answer(self, name):
-        answer = self.answers[name]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def probe(self, *, seconds):
-        if self.broker_failure is not None:
-            raise self.broker_failure
-
-
-@pytest.fixture
-def serve(monkeypatch):
-    """A client of a gateway whose services answer as told."""
-
-    def serve(pool):
-        pools = Pools(calls=pool, probes=pool)
-        monkeypatch.setattr("gateway.app.services_pools", lambda settings: pools)
-        return Client(create_app(SETTINGS))
-
-    return serve
-
-
-@pytest.fixture
-def client():
-    """A client of the real gateway; nothing connects until a view asks a service."""
-    return Client(create_app(SETTINGS))
-
-
-@pytest.fixture
-def log():
-    """What the whole program logs, as people read it."""
-    written = io.StringIO()
-    handler = logging.StreamHandler(written)
-    handler.setFormatter(ConsoleFormatter())
-    handler.addFilter(CorrelationFilter())
-    root, level = logging.getLogger(), logging.getLogger().level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    yield written
-    root.setLevel(level)
-    root.removeHandler(handler)
-
-
-ADA = {"id": 7, "name": "Ada"}
-CHECKS = {"broker": "ok", "patient": "ok", "doctor": "ok", "appointment": "ok"}
+ADA = {"id": 7, "name": "Ada", "patientId": 7}
+CHECKS = {
+    "broker": "ok", "patient": "ok", "doctor": "ok", "appointment": "ok", "gateway": "ok"
+}
 
 
 def healthy():
@@ -123,10 +54,17 @@ def test_an_unknown_path_is_not_repeated_in_the_answer(client):
 
 
 def test_a_method_not_allowed_is_told_which_ones_are(client):
-    response = client.patch("/patients/7")
+    response = client.patch("/doctors/7")
     assert (response.status_code, response.json["code"]) == (405, "method_not_allowed")
     allowed = {word.strip() for word in response.headers["Allow"].split(",")}
     assert allowed == {"GET", "HEAD", "PUT"}
+
+
+@pytest.mark.parametrize("path", ["/livez", "/patients", "/patients/7", "/nowhere", "*"])
+def test_a_request_is_not_echoed(serve, path):
+    response = serve().open(path, method="TRACE")
+    assert response.status_code in (404, 405)
+    assert b"Bearer" not in response.data
 
 
 def test_a_head_request_gets_the_headers_alone(client):
@@ -210,7 +148,7 @@ def test_a_replaced_record_comes_back(serve, service):
     ("query", "reason"), [("", None), ("?reason=ill", "ill"), ("?reason=", "")]
 )
 def test_a_cancelled_appointment_leaves_nothing_to_say(serve, query, reason):
-    pool = FakePool(appointment_cancel=Answer({"id": 7, "status": "cancelled"}))
+    pool = FakePool(appointment_cancel=Answer({"id": 7, "patientId": 1, "status": "cancelled"}))
     response = serve(pool).delete(f"/appointments/7{query}")
     assert (response.status_code, response.data) == (204, b"")
     assert pool.asked == [Request("appointment", "cancel", (7, reason))]
@@ -300,7 +238,7 @@ def test_a_call_ends_when_the_time_for_a_request_is_over(serve):
     serve(pool).get("/patients/7")
     (deadline,) = pool.deadlines
     assert before + 5 <= deadline <= time.time() + 5
-    assert pool.headers[0]["nameko.deadline"] == deadline
+    assert pool.headers[0]["nameko.deadline"] == pytest.approx(deadline, abs=0.01)
 
 
 def test_the_correlation_id_travels_along(serve):
@@ -347,7 +285,7 @@ def ask_for(serve):
     client = serve(
         FakePool(
             doctor_create=Answer(ADA),
-            appointment_cancel=Answer({}),
+            appointment_cancel=Answer({"patientId": 1}),
             patient_create=Answer(error=errors.EmailTaken()),
             patient_get=RuntimeError(SECRET),
             doctor_get=errors.Unavailable("doctor"),
@@ -402,7 +340,7 @@ def test_a_request_leaves_one_line_with_its_route_instead_of_its_address(serve, 
         "/patients/4711?email=ada@example.com", headers={"X-Correlation-Id": "abc"}
     )
     (line,) = log.getvalue().splitlines()
-    assert "gateway request method=GET route=/patients/<patient_id> status=200 ms=" in line
+    assert "gateway request method=GET route=/patients/<patient_id> status=200 caller=account/1 ms=" in line
     assert line.endswith("[abc]")
     assert "4711" not in line and "ada" not in line
 

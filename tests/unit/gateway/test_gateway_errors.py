@@ -49,6 +49,13 @@ def answer_to(error):
         (errors.PatientNotFound(7), 404, "not_found"),
         (errors.DoctorNotFound(7), 404, "not_found"),
         (errors.AppointmentNotFound(7), 404, "not_found"),
+        (errors.AccountNotFound(7), 404, "not_found"),
+        (errors.Unauthenticated(), 401, "unauthenticated"),
+        (errors.BadCredentials(), 401, "bad_credentials"),
+        (errors.Forbidden(), 403, "forbidden"),
+        (errors.TooManyAttempts(7), 429, "too_many_attempts"),
+        (errors.LastAdministrator(), 409, "last_administrator"),
+        (errors.LegalHold(), 409, "legal_hold"),
         (errors.Conflict(), 409, "conflict"),
         (errors.EmailTaken(), 409, "email_taken"),
         (errors.SlotTaken(), 409, "slot_taken"),
@@ -123,6 +130,22 @@ def test_only_invalid_input_lists_fields():
 )
 def test_what_may_go_well_next_time_says_when_to_try_again(error):
     assert int(answer_to(error)[0].headers["Retry-After"]) >= 1
+
+
+def test_too_many_attempts_come_with_the_seconds_to_wait():
+    response, body = answer_to(errors.TooManyAttempts(42))
+    assert response.headers["Retry-After"] == "42"
+    assert "42" in body["detail"]
+
+
+@pytest.mark.parametrize("error", [errors.Unauthenticated(), errors.BadCredentials()])
+def test_who_is_not_signed_in_is_told_how(error):
+    assert answer_to(error)[0].headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("error", [errors.Forbidden(), errors.PatientNotFound(7), NotFound()])
+def test_whom_signing_in_does_not_help_is_not_told_so(error):
+    assert "WWW-Authenticate" not in answer_to(error)[0].headers
 
 
 @pytest.mark.parametrize("error", [errors.SlotTaken(), errors.PatientNotFound(7), KeyError()])

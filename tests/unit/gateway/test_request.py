@@ -6,7 +6,8 @@ import pytest
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.test import EnvironBuilder
 
-from gateway.request import LARGEST_BODY, ApiRequest
+from gateway.request import DEEPEST_NESTING, LARGEST_BODY, ApiRequest
+from schemas.errors import Unauthenticated
 
 
 def request(body=b"", *, method="POST", content_type="application/json", **environ):
@@ -49,6 +50,11 @@ def test_a_json_object_is_read(body, value):
         pytest.param(b'{"id": Infinity}', id="Infinity"),
         pytest.param(b'{"id": [-Infinity]}', id="-Infinity"),
         pytest.param(b'{"id": ' + b"9" * 5000 + b"}", id="a number of 5000 digits"),
+        pytest.param(b'{"id": ' + b"9" * 41 + b"}", id="a number of 41 digits"),
+        pytest.param(b'{"id": -' + b"9" * 40 + b"}", id="a number of 40 digits and a sign"),
+        pytest.param(b'{"id": 0.' + b"1" * 39 + b"}", id="a fraction of 41 characters"),
+        pytest.param(b'{"id": 1e400}', id="a number beyond all floats"),
+        pytest.param(b'{"id": -1e400}', id="a number below all floats"),
         pytest.param(b'{"id": 01}', id="leading zero"),
         pytest.param(b'{"a": ' + b"[" * 30_000 + b"]" * 30_000 + b"}", id="deep nesting of lists"),
         pytest.param(b'{"a":' * 9_000 + b"1" + b"}" * 9_000, id="deep nesting of objects"),
@@ -93,6 +99,44 @@ def test_json_goes_by_its_media_type_whatever_its_case_and_parameters(content_ty
 def test_a_body_of_another_media_type_is_not_looked_at(content_type):
     with pytest.raises(UnsupportedMediaType):
         request(b"{}", content_type=content_type).json_body()
+
+
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [
+        (b"9" * 40, int("9" * 40)),
+        (b"9223372036854775807", 2**63 - 1),
+        (b"-0", 0),
+        (b"1e308", 1e308),
+        (b"1E-400", 0.0),
+    ],
+)
+def test_a_number_that_can_be_held_is_read(number, value):
+    assert request(b'{"id": ' + number + b"}").json_object() == {"id": value}
+
+
+def nested(levels, inner=b"1"):
+    return b'{"a":' * (levels - 1) + b'{"a":' + inner + b"}" * levels
+
+
+def test_a_body_may_be_nested_32_levels_deep():
+    assert DEEPEST_NESTING == 32
+    assert request(nested(32)).json_object()
+    assert request(b'{"a":' + b"[" * 31 + b"]" * 31 + b"}").json_object()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        nested(33),
+        nested(32, b"[1]"),
+        b'{"b": 1, "a":' + b"[" * 33 + b"]" * 33 + b"}",
+        b'{"a": [1, {"b": ' + b"[" * 30 + b"1" + b"]" * 30 + b"}]}",
+    ],
+)
+def test_a_body_nested_deeper_is_a_bad_request(body):
+    with pytest.raises(BadRequest, match="nested deeper than 32 levels"):
+        request(body).json_body()
 
 
 def body_of(length):
@@ -166,6 +210,71 @@ def test_a_request_without_a_key_gets_one_of_its_own():
 def test_a_key_means_nothing_where_the_contract_takes_none(method):
     assert key_of("k", method) != key_of("k", method)
     assert key_of("not visible ASCII: \x00", method)
+
+
+# Who asks, and for what
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-URL",
+     "X-Rewrite-URL"],
+)
+@pytest.mark.parametrize("value", ["DELETE", "GET", "/patients/1", ""])
+def test_a_header_that_asks_to_be_taken_for_another_request_is_refused(name, value):
+    environ = {f"HTTP_{name.upper().replace('-', '_')}": value}
+    with pytest.raises(BadRequest, match="(?i)x-"):
+        request(**environ).check_overrides()
+
+
+def test_other_headers_are_no_matter():
+    request(HTTP_X_FORWARDED_FOR="10.0.0.1", HTTP_ACCEPT="*/*").check_overrides()
+
+
+def token_in(header):
+    return request(HTTP_AUTHORIZATION=header).bearer_token()
+
+
+def test_a_request_without_an_authorization_header_brings_no_token():
+    assert request().bearer_token() is None
+
+
+@pytest.mark.parametrize(
+    "header", ["Bearer a.b-c_d~e+f/g==", "bearer x", "BEARER x", "Bearer   x", " Bearer x "]
+)
+def test_a_bearer_token_is_read_whatever_the_case_of_its_scheme(header):
+    assert token_in(header) == header.split()[1]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "", " ", "Bearer", "Bearer ", "Bearer\tx", "Bearerx", "Token x", "Basic YTpi", "x",
+        "Bearer x y", "Bearer x, Bearer y", "Bearer x,y", "Bearer x=y", "Bearer =", 'Bearer "x"',
+        "Bearer \xe4", "Bearer x\ny", "Bearer x\x00", "Bearer x; a=b",
+    ],
+)
+def test_anything_else_in_that_header_is_no_signing_in(header):
+    with pytest.raises(Unauthenticated):
+        token_in(header)
+
+
+# The query
+
+
+def query(text):
+    return ApiRequest(EnvironBuilder(path="/", query_string=text).get_environ())
+
+
+@pytest.mark.parametrize(
+    ("sent", "value"), [("", None), ("a=", ""), ("a=x+y%26", "x y&"), ("a=Zo%C3%AB", "Zoë")]
+)
+def test_a_parameter_is_read(sent, value):
+    assert query(sent).parameter("a") == value
+
+
+def test_of_a_parameter_sent_twice_the_first_counts():
+    assert query("a=1&a=2").parameter("a") == "1"
 
 
 def test_a_body_without_a_declared_length_is_measured_as_it_is_read():

@@ -1,0 +1,196 @@
+"""Every query about accounts and sessions, inside one transaction."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session as Transaction
+
+from config.encryption import VAULT, Vault
+from gateway.models import Account, FamiliarAddress, Session
+from schemas.accounts import ADMIN
+from schemas.errors import AccountNotFound, EmailTaken, Unauthenticated
+from schemas.people import email_key
+
+# An address that was not used for so long is a stranger's again.
+FAMILIAR_FOR = timedelta(days=90)
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """Who a session belongs to, as it is now."""
+
+    session_id: str
+    account_id: int
+    role: str
+    subject_id: int | None
+
+
+class Accounts:
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def by_email(self, email: str) -> Account | None:
+        wanted = select(Account).where(Account.email_key == self._key(email))
+        return self._transaction.scalar(wanted)
+
+    def get(self, account_id: int) -> Account:
+        """:raises AccountNotFound:"""
+        return _found(self._transaction.get(Account, account_id), account_id)
+
+    def get_locked(self, account_id: int) -> Account:
+        """As ``get``, and nobody else changes it until this transaction ends."""
+        wanted = select(Account).where(Account.id == account_id).with_for_update()
+        return _found(self._transaction.scalar(wanted), account_id)
+
+    def after(self, account_id: int, *, limit: int) -> list[Account]:
+        """The next accounts by id."""
+        wanted = select(Account).where(Account.id > account_id).order_by(Account.id).limit(limit)
+        return list(self._transaction.scalars(wanted))
+
+    def open(self, fields: Mapping[str, Any], *, email: str, now: datetime) -> Account:
+        """A new account.
+
+        :raises EmailTaken: when there is one with this address.
+        """
+        key = self._key(email)
+        account = Account(**fields, email_key=key, created_at=now, updated_at=now)
+        self._transaction.add(account)
+        try:
+            self._transaction.flush()
+        except IntegrityError as taken:
+            # The address is the table's only unique column.
+            raise EmailTaken() from taken
+        account.email = email
+        return account
+
+    def any_administrator(self) -> bool:
+        found = select(Account.id).where(Account.role == ADMIN).limit(1)
+        return self._transaction.scalar(found) is not None
+
+    def administrators(self) -> int:
+        """How many can sign in."""
+        # Locked: of two that are disabled at once, one would otherwise not see the other.
+        able = select(Account.id).where(Account.role == ADMIN, Account.disabled.is_(False))
+        return len(self._transaction.scalars(able.with_for_update()).all())
+
+    def of(self, role: str, subject_id: int) -> list[Account]:
+        """The logins of one person."""
+        theirs = select(Account).where(Account.role == role, Account.subject_id == subject_id)
+        return list(self._transaction.scalars(theirs))
+
+    def close_for(self, role: str, subject_id: int) -> None:
+        """Remove every login of one person, and what is known of their sign-ins."""
+        for account in self.of(role, subject_id):
+            # Locked: a session that begins meanwhile would keep its account from being removed.
+            self.remove(self.get_locked(account.id))
+
+    def remove(self, account: Account) -> None:
+        """With what is known of its sign-ins."""
+        for table in (Session, FamiliarAddress):
+            self._transaction.execute(delete(table).where(table.account_id == account.id))
+        self._transaction.delete(account)
+
+    def _key(self, email: str) -> str:
+        vault: Vault = self._transaction.info[VAULT]
+        return vault.index("email", str(email_key(email)))
+
+
+class Sessions:
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def begin(self, account: Account, *, now: datetime, lasting: timedelta) -> Session:
+        session = Session(
+            id=secrets.token_hex(16),
+            account_id=account.id,
+            refreshes=0,
+            created_at=now,
+            expires_at=now + lasting,
+        )
+        self._transaction.add(session)
+        return session
+
+    def signed_in(self, session_id: str, *, now: datetime) -> SignedIn:
+        """:raises Unauthenticated: when the session is over, or its account disabled."""
+        wanted = (
+            select(Session.account_id, Account.role, Account.subject_id)
+            .join(Session.account)
+            .where(
+                Session.id == session_id,
+                Session.ended_at.is_(None),
+                Session.expires_at > now,
+                Account.disabled.is_(False),
+            )
+        )
+        row = self._transaction.execute(wanted).one_or_none()
+        if row is None:
+            raise Unauthenticated()
+        return SignedIn(session_id, *row)
+
+    def refresh(self, session_id: str, *, number: int, now: datetime) -> Session | None:
+        """The session with one more refresh; or nothing, when ``number`` was used before.
+
+        Then somebody has a copy of the token. Nobody can tell which of the two is the owner, so
+        the session ends for both (RFC 9700, section 4.14.2).
+
+        :raises Unauthenticated: when the session is over, or its account disabled.
+        """
+        wanted = select(Session).where(Session.id == session_id).with_for_update()
+        session = self._transaction.scalar(wanted)
+        self.signed_in(session_id, now=now)
+        if session is None or session.refreshes != number:
+            self.end(session_id, now=now)
+            return None
+        session.refreshes += 1
+        return session
+
+    def of(self, account_id: int) -> list[Session]:
+        theirs = select(Session).where(Session.account_id == account_id)
+        return list(self._transaction.scalars(theirs.order_by(Session.created_at)))
+
+    def end(self, session_id: str, *, now: datetime) -> None:
+        self._end(Session.id == session_id, now=now)
+
+    def end_all(self, account_id: int, *, now: datetime, but: str | None = None) -> None:
+        """End the sessions of an account, except ``but``."""
+        self._end(Session.account_id == account_id, Session.id != (but or ""), now=now)
+
+    def forget_some(self, *, before: datetime, limit: int) -> int:
+        """Delete up to ``limit`` sessions that ran out ``before`` then; how many they were."""
+        old = select(Session.id).where(Session.expires_at < before).limit(limit)
+        ids = self._transaction.scalars(old).all()
+        self._transaction.execute(delete(Session).where(Session.id.in_(ids)))
+        return len(ids)
+
+    def _end(self, *which: Any, now: datetime) -> None:
+        ending = update(Session).where(*which, Session.ended_at.is_(None)).values(ended_at=now)
+        self._transaction.execute(ending)
+
+
+class FamiliarAddresses:
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def knows(self, account_id: int, address_key: str, *, now: datetime) -> bool:
+        found = select(func.count()).where(
+            FamiliarAddress.account_id == account_id,
+            FamiliarAddress.address_key == address_key,
+            FamiliarAddress.seen_at > now - FAMILIAR_FOR,
+        )
+        return bool(self._transaction.scalar(found))
+
+    def saw(self, account_id: int, address_key: str, *, now: datetime) -> None:
+        """Call with the account locked: of two first times at once, one would fail."""
+        row = FamiliarAddress(account_id=account_id, address_key=address_key, seen_at=now)
+        self._transaction.merge(row)
+
+
+def _found(account: Account | None, account_id: int) -> Account:
+    if account is None:
+        raise AccountNotFound(account_id)
+    return account

@@ -1,0 +1,82 @@
+"""What one gateway process holds for all its requests: connections, keys, limits."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from limits.storage import RedisStorage, Storage
+from sqlalchemy.orm import Session, sessionmaker
+
+from config.audit.trail import Trail
+from config.database import connect
+from config.encryption import VAULT, Vault
+from config.redis_client import redis_client
+from config.settings import Settings
+from gateway.passwords import Passwords
+from gateway.rpc import Pools, services_pools
+from gateway.throttle import AttemptLimits
+from gateway.tokens import Tokens
+
+DATABASE, AUDIT = "gateway", "audit"
+CONNECTIONS = 10
+
+
+class DatabaseSessions:
+    """Sessions on one database, as config.database.Transactions wants them."""
+
+    def __init__(self, url: str, *, size: int, vault: Vault | None = None) -> None:
+        engine = connect(url, pool_size=size)
+        # What a transaction has read may be looked at after it.
+        self._new = sessionmaker(engine, info={VAULT: vault}, expire_on_commit=False)
+
+    @contextmanager
+    def get_session(self, *, close_on_exit: bool) -> Iterator[Session]:
+        with self._new.begin() as session:
+            yield session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Office:
+    settings: Settings
+    pools: Pools
+    sessions: DatabaseSessions
+    audit_sessions: DatabaseSessions
+    vault: Vault
+    tokens: Tokens
+    passwords: Passwords
+    limits: AttemptLimits
+    trail: Trail
+
+
+def open_office(settings: Settings) -> Office:
+    """Nothing connects before it is needed."""
+    keys = settings.keys
+    vault = Vault(keys.data, keys.index, DATABASE)
+    own, audit = (
+        settings.database(name).render_as_string(hide_password=False) for name in (DATABASE, AUDIT)
+    )
+    return Office(
+        settings=settings,
+        pools=services_pools(settings),
+        sessions=DatabaseSessions(own, size=CONNECTIONS, vault=vault),
+        audit_sessions=DatabaseSessions(audit, size=1),
+        vault=vault,
+        tokens=Tokens(
+            keys.token,
+            access=timedelta(minutes=settings.access_minutes),
+            refresh=timedelta(days=settings.session_days),
+        ),
+        passwords=Passwords(),
+        limits=AttemptLimits(
+            _counters(settings), per_minute=settings.auth_rate_limit_per_minute
+        ),
+        trail=Trail(audit, keys.audit),
+    )
+
+
+def _counters(settings: Settings) -> Storage | None:
+    if settings.embedded:
+        return None
+    pool = redis_client(settings).connection_pool
+    return RedisStorage(settings.redis_url, connection_pool=pool)

@@ -1,0 +1,65 @@
+"""Access and refresh tokens: signed, with a purpose and an age, and nothing in them but ids."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from itsdangerous import BadData, URLSafeTimedSerializer
+
+from config.keys import KeyRing
+from config.signing import signing_keys
+from schemas.errors import Unauthenticated
+
+LONGEST = 512
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a client gets: ``access`` to call with, ``refresh`` to get the next pair with, once."""
+
+    access: str
+    refresh: str
+    expires_in: int
+
+
+class Tokens:
+    """A token of one purpose is no token of the other: each has its own keys and salt."""
+
+    def __init__(self, ring: KeyRing, *, access: timedelta, refresh: timedelta) -> None:
+        self._access_age, self._refresh_age = access, refresh
+        self._access = _serializer(ring, "access")
+        self._refresh = _serializer(ring, "refresh")
+
+    def issue(self, session_id: str, *, refreshes: int) -> Pair:
+        return Pair(
+            access=str(self._access.dumps(session_id)),
+            refresh=str(self._refresh.dumps([session_id, refreshes])),
+            expires_in=int(self._access_age.total_seconds()),
+        )
+
+    def session_of_access(self, token: str) -> str:
+        """:raises Unauthenticated: when it is not ours, not for access, or too old."""
+        session_id = _load(self._access, token, self._access_age)
+        return str(session_id)
+
+    def session_of_refresh(self, token: str) -> tuple[str, int]:
+        """Its session, and which of that session's refresh tokens it is.
+
+        :raises Unauthenticated: when it is not ours, not for refreshing, or too old.
+        """
+        session_id, number = _load(self._refresh, token, self._refresh_age)
+        return str(session_id), int(number)
+
+
+def _serializer(ring: KeyRing, purpose: str) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(signing_keys(ring, f"token/{purpose}"), salt=purpose)
+
+
+def _load(serializer: URLSafeTimedSerializer, token: str, age: timedelta) -> Any:
+    # No token of ours is that long; checking a signature costs the more the longer the text is.
+    if len(token) > LONGEST:
+        raise Unauthenticated()
+    try:
+        return serializer.loads(token, max_age=int(age.total_seconds()))
+    except BadData as refused:
+        raise Unauthenticated() from refused

@@ -1,0 +1,110 @@
+"""One request, from its arrival to its answer."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sqlalchemy.orm import Session
+
+from config.clock import utc_now
+from config.database import Transactions
+from config.health import database_answers
+from config.messaging.caller import NOBODY, Caller
+from config.messaging.client import Answer
+from gateway.accounts import Sessions, SignedIn
+from gateway.office import DatabaseSessions, Office
+from gateway.request import ApiRequest
+from gateway.rpc import Rpc
+from schemas.errors import Unavailable
+
+Result = TypeVar("Result")
+
+
+@dataclass(kw_only=True)
+class Visit:
+    """``concerns`` says whose personal data it was about, such as ``patient/12``."""
+
+    request: ApiRequest
+    office: Office
+    correlation: str
+    deadline: float
+    signed_in: SignedIn | None = None
+    concerns: str | None = None
+    replayed: bool = False
+    _known: dict[tuple[str, str, int], dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def caller(self) -> Caller:
+        if self.signed_in is None:
+            return NOBODY
+        return Caller(self.signed_in.role, self.signed_in.account_id, self.signed_in.subject_id)
+
+    @property
+    def seconds_left(self) -> float:
+        return self.deadline - time.time()
+
+    @property
+    def address(self) -> str:
+        """Where the request came from, in a form that tells only whether it is the same again."""
+        return self.office.vault.index("address", self.request.remote_addr or "")
+
+    def identify(self) -> None:
+        """Find out who calls, by the token they bring; without one they are nobody.
+
+        :raises Unauthenticated: when the token is not, or no longer, good.
+        """
+        token = self.request.bearer_token()
+        if token is not None:
+            session_id = self.office.tokens.session_of_access(token)
+            now = utc_now()
+            self.signed_in = self.run(
+                lambda transaction: Sessions(transaction).signed_in(session_id, now=now)
+            )
+
+    def run(self, work: Callable[[Session], Result]) -> Result:
+        """What ``work`` returns, in a transaction on the gateway's own database."""
+        return self._run(self.office.sessions, work)
+
+    def read_trail(self, work: Callable[[Session], Result]) -> Result:
+        """As ``run``, on the audit database, where only reading is allowed."""
+        return self._run(self.office.audit_sessions, work)
+
+    def _run(self, sessions: DatabaseSessions, work: Callable[[Session], Result]) -> Result:
+        transactions = Transactions(
+            sessions, deadline=lambda: self.deadline, unavailable=Unavailable
+        )
+        return transactions.run(work)
+
+    def database_answers(self) -> str:
+        """``ok`` or ``failing``, for the gateway's own database."""
+        try:
+            return self.run(database_answers)
+        except Unavailable:
+            return "failing"
+
+    def ask(self, service: str, method: str, *args: Any, key: str | None = None) -> Answer:
+        """A service's answer.
+
+        :param key: the idempotency key, when it is not the client's.
+        :raises Unavailable: when ``service`` does not answer in time.
+        """
+        chosen = key or self.request.idempotency_key()
+        answer = self.rpc().ask(service, method, *args, key=chosen, deadline=self.deadline)
+        self.replayed = answer.replayed
+        return answer
+
+    def rpc(self) -> Rpc:
+        return Rpc(
+            self.office.pools,
+            caller=self.caller,
+            ring=self.office.settings.keys.caller,
+            correlation=self.correlation,
+        )
+
+    def known(self, service: str, method: str, record_id: int) -> dict[str, Any]:
+        """As the result of ``ask``; asked once, however often it is needed."""
+        question = (service, method, record_id)
+        if question not in self._known:
+            self._known[question] = self.ask(*question).result()
+        return self._known[question]

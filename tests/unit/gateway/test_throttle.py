@@ -1,0 +1,157 @@
+"""How often one may try: each address, strangers at one account, and nobody for somebody else."""
+
+import logging
+
+import pytest
+import time_machine
+from limits.storage import MemoryStorage
+from redis.exceptions import ConnectionError as RedisUnreachable
+
+from gateway.throttle import STRANGERS, AttemptLimits
+from schemas.errors import TooManyAttempts
+
+PER_MINUTE = 3
+
+
+@pytest.fixture(autouse=True)
+def clock():
+    """At the beginning of a window, so that a test does not run over its end."""
+    with time_machine.travel("2027-03-01T09:00:00Z", tick=False) as travelled:
+        yield travelled
+
+
+@pytest.fixture
+def limits():
+    return AttemptLimits(None, per_minute=PER_MINUTE)
+
+
+def sign_in(limits, *, account="ada", address="home", familiar=False):
+    limits.sign_in(account=account, address=address, familiar=familiar)
+
+
+def refusal(limits, **who):
+    with pytest.raises(TooManyAttempts) as refused:
+        sign_in(limits, **who)
+    return refused.value
+
+
+def test_one_address_may_try_so_often_whomever_it_tries(limits):
+    for number in range(PER_MINUTE):
+        sign_in(limits, account=f"account {number}")
+    refusal(limits, account="another")
+    sign_in(limits, account="another", address="elsewhere")
+
+
+def test_a_familiar_address_has_the_same_bound(limits):
+    for _ in range(PER_MINUTE):
+        sign_in(limits, familiar=True)
+    refusal(limits, familiar=True)
+
+
+def test_strangers_together_may_try_one_account_so_often(limits):
+    for number in range(PER_MINUTE * STRANGERS):
+        sign_in(limits, address=f"stranger {number}")
+    refusal(limits, address="one more")
+    sign_in(limits, address="one more", account="another")
+
+
+def test_strangers_do_not_lock_the_owner_out(limits):
+    for number in range(PER_MINUTE * STRANGERS):
+        sign_in(limits, address=f"stranger {number}")
+    refusal(limits, address="one more")
+    sign_in(limits, address="where Ada lives", familiar=True)
+
+
+def test_the_owners_own_attempts_are_none_of_strangers(limits):
+    for number in range(PER_MINUTE * STRANGERS + 1):
+        sign_in(limits, address=f"Ada at {number}", familiar=True)
+    sign_in(limits, address="stranger")
+
+
+def test_attempts_are_counted_for_each_purpose_apart(limits):
+    for _ in range(PER_MINUTE):
+        sign_in(limits)
+        limits.registration(address="home")
+        limits.password_change(account="home")
+    for refused in (
+        lambda: sign_in(limits),
+        lambda: limits.registration(address="home"),
+        lambda: limits.password_change(account="home"),
+    ):
+        with pytest.raises(TooManyAttempts):
+            refused()
+    limits.registration(address="elsewhere")
+    limits.password_change(account="elsewhere")
+
+
+def test_a_refusal_says_when_the_next_attempt_is_worth_making(limits, clock):
+    for _ in range(PER_MINUTE):
+        sign_in(limits)
+    seconds = refusal(limits).seconds
+    assert 1 <= seconds <= 60
+    # A window slides: what was tried in it counts less and less in the next.
+    clock.shift(seconds + 60)
+    sign_in(limits)
+
+
+@pytest.mark.parametrize("shift", [0, 0.1, 59.9, 59.999])
+def test_it_never_says_at_once(limits, clock, shift):
+    clock.shift(shift)
+    for _ in range(PER_MINUTE):
+        sign_in(limits)
+    refused = refusal(limits)
+    assert refused.seconds >= 1
+    assert str(refused.seconds) in str(refused)
+
+
+class FailingStorage(MemoryStorage):
+    """Redis that answers until it is told not to."""
+
+    fails = False
+
+    def acquire_sliding_window_entry(self, *args, **kwargs):
+        self._check()
+        return super().acquire_sliding_window_entry(*args, **kwargs)
+
+    def get_sliding_window(self, *args, **kwargs):
+        self._check()
+        return super().get_sliding_window(*args, **kwargs)
+
+    def _check(self):
+        if self.fails:
+            raise RedisUnreachable("redis://:jumpy@redis:6379")
+
+
+def test_processes_that_share_a_storage_count_together():
+    shared = MemoryStorage()
+    one, other = (AttemptLimits(shared, per_minute=PER_MINUTE) for _ in range(2))
+    for _ in range(PER_MINUTE):
+        sign_in(one)
+    refusal(other)
+
+
+@pytest.mark.parametrize("from_the_start", [True, False])
+def test_while_redis_does_not_answer_a_process_counts_alone(caplog, from_the_start):
+    shared = FailingStorage()
+    limits = AttemptLimits(shared, per_minute=PER_MINUTE)
+    if not from_the_start:
+        for _ in range(PER_MINUTE):
+            sign_in(limits)
+    shared.fails = True
+    with caplog.at_level(logging.WARNING):
+        for _ in range(PER_MINUTE):
+            sign_in(limits)
+        assert refusal(limits).seconds >= 1
+    assert {record.message for record in caplog.records} == {"counting alone"}
+    assert "jumpy" not in caplog.text
+
+
+def test_when_redis_answers_again_its_count_is_the_one():
+    shared = FailingStorage()
+    limits = AttemptLimits(shared, per_minute=PER_MINUTE)
+    for _ in range(PER_MINUTE):
+        sign_in(limits)
+    shared.fails = True
+    sign_in(limits)
+    shared.fails = False
+    refusal(limits)
