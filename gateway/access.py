@@ -58,7 +58,7 @@ def party(visit: Visit, ids: Ids) -> None:
     """
     appointment_id = ids["appointment_id"]
     appointment = visit.known("appointment", "get", appointment_id)
-    visit.concerns = f"patient/{appointment['patientId']}"
+    visit.concern(PATIENT, appointment["patientId"])
     theirs = {PATIENT: appointment["patientId"], DOCTOR: appointment["doctorId"]}
     if theirs[visit.caller.role] != visit.caller.subject:
         raise AppointmentNotFound(appointment_id)

@@ -45,11 +45,18 @@ def as_page(
     :param place: the id by which a record is found again.
     """
     shown = records[: page.limit]
-    following = _closed(place(shown[-1])) if len(records) > page.limit else None
-    body = {"items": [dump(each) for each in shown], "nextCursor": following}
-    response = as_json(body, status=200)
-    if following is not None:
-        query = urlencode({**request.args.to_dict(), "cursor": following})
+    following = place(shown[-1]) if len(records) > page.limit else None
+    return page_response(request, [dump(each) for each in shown], following=following)
+
+
+def page_response(
+    request: ApiRequest, items: Sequence[Any], *, following: int | None
+) -> Response:
+    """As ``as_page``; the next page begins after the id ``following``, if there is one."""
+    cursor = None if following is None else _closed(following)
+    response = as_json({"items": items, "nextCursor": cursor}, status=200)
+    if cursor is not None:
+        query = urlencode({**request.args.to_dict(), "cursor": cursor})
         response.headers["Link"] = f'<{request.path}?{query}>; rel="next"'
     return response
 

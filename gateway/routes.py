@@ -48,6 +48,7 @@ class Route:
 
 ROUTES = (
     Route("POST", "/patients", patients.create, "anyone", "registration"),
+    Route("GET", "/patients", patients.listed, "staff admin", "search"),
     Route("GET", "/patients/<patient_id>", patients.get,
           "patient:own doctor:treated staff admin"),
     Route("PUT", "/patients/<patient_id>", patients.replace, "patient:own staff admin"),

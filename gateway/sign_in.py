@@ -40,7 +40,7 @@ def sign_in(visit: Visit, *, email: str, password: str) -> dict[str, Any]:
     kept = account.password_hash if account and not account.disabled else None
     if account is not None:
         # For the trail: whose login was tried, whatever comes of it.
-        visit.concerns = f"account/{account.id}"
+        visit.concern("account", account.id)
     matches = visit.office.passwords.matches(kept, password, seconds=visit.seconds_left)
     if account is None or not matches:
         raise BadCredentials()

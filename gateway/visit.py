@@ -23,14 +23,14 @@ Result = TypeVar("Result")
 
 @dataclass(kw_only=True)
 class Visit:
-    """``concerns`` says whose personal data it was about, such as ``patient/12``."""
+    """``concerns`` says whose personal data it is about, such as ``patient/12``."""
 
     request: ApiRequest
     office: Office
     correlation: str
     deadline: float
     signed_in: SignedIn | None = None
-    concerns: str | None = None
+    concerns: list[str] = field(default_factory=list)
     replayed: bool = False
     _known: dict[tuple[str, str, int], dict[str, Any]] = field(default_factory=dict)
 
@@ -48,6 +48,12 @@ class Visit:
     def address(self) -> str:
         """Where the request came from, in a form that tells only whether it is the same again."""
         return self.office.vault.index("address", self.request.remote_addr or "")
+
+    def concern(self, kind: str, record_id: int) -> None:
+        """Say that it is about this one's data (too)."""
+        subject = f"{kind}/{record_id}"
+        if subject not in self.concerns:
+            self.concerns.append(subject)
 
     def identify(self) -> None:
         """Find out who calls, by the token they bring; without one they are nobody.

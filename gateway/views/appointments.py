@@ -23,7 +23,7 @@ def create(visit: Visit) -> Response:
 
 def get(visit: Visit, appointment_id: int) -> Response:
     appointment = visit.known("appointment", "get", appointment_id)
-    visit.concerns = f"patient/{appointment['patientId']}"
+    visit.concern(PATIENT, appointment["patientId"])
     return as_json(appointment, status=200)
 
 
@@ -45,4 +45,4 @@ def _for_themselves(visit: Visit, body: dict[str, Any]) -> dict[str, Any]:
 
 def _concerning(visit: Visit, answer: Answer) -> None:
     if answer.error is None:
-        visit.concerns = f"patient/{answer.value['patientId']}"
+        visit.concern(PATIENT, answer.value["patientId"])

@@ -2,10 +2,11 @@
 
 from werkzeug import Response
 
+from gateway.paging import page_of, page_response
 from gateway.registration import register
 from gateway.responses import created, record
 from gateway.visit import Visit
-from schemas.accounts import ADMIN, STAFF
+from schemas.accounts import ADMIN, PATIENT, STAFF
 from schemas.errors import Forbidden, InvalidInput
 
 
@@ -20,8 +21,18 @@ def create(visit: Visit) -> Response:
         raise InvalidInput({"password": "Is needed to register yourself."})  # nosec B105 # words
     else:
         raise Forbidden()
-    visit.concerns = f"patient/{answer.result()['id']}"
+    visit.concern(PATIENT, answer.result()["id"])
     return created(answer, under="/patients")
+
+
+def listed(visit: Visit) -> Response:
+    """By words of the name and by e-mail address; without either, all."""
+    page = page_of(visit.request)
+    q, email = (visit.request.parameter(name) for name in ("q", "email"))
+    found = visit.ask("patient", "find", q, email, page.limit, page.after or 0).result()
+    for patient in found["items"]:
+        visit.concern(PATIENT, patient["id"])
+    return page_response(visit.request, found["items"], following=found["next"])
 
 
 def get(visit: Visit, patient_id: int) -> Response:

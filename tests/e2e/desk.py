@@ -3,10 +3,14 @@
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import httpx
+
+from tests.systems import System
 
 Json = dict[str, Any]
 Found = TypeVar("Found")
@@ -46,6 +50,97 @@ def register_patient(client: httpx.Client, **changes: Any) -> Json:
 
 def register_doctor(client: httpx.Client, **changes: Any) -> Json:
     return stored(client.post("/doctors", json=doctor_body(**changes)))
+
+
+# Who signs in
+
+
+def password() -> str:
+    return f"a password for {unique()}"
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with a login; ``record`` is the patient or doctor that they are."""
+
+    email: str
+    password: str
+    account: int
+    role: str
+    record: Json
+    client: httpx.Client
+
+    @property
+    def id(self) -> int:
+        """Of their record."""
+        number: int = self.record["id"]
+        return number
+
+
+class Desk:
+    """Makes people who can sign in, and signs them in; for as long as ``ending`` is open."""
+
+    def __init__(self, system: System, ending: ExitStack) -> None:
+        self.system = system
+        self.admin = ending.enter_context(system.client())
+        self.nobody = ending.enter_context(system.caller())
+        self._ending = ending
+
+    def patient(self, **changes: Any) -> Person:
+        """Registers and signs in by themselves."""
+        sent = patient_body(password=password(), **changes)
+        record = stored(self.nobody.post("/patients", json=sent))
+        return self._arrived(sent["email"], sent["password"], record)
+
+    def doctor(self, **changes: Any) -> Person:
+        record = register_doctor(self.admin, **changes)
+        return self.with_login("doctor", record)
+
+    def staff(self) -> Person:
+        return self.with_login("staff", {})
+
+    def another_admin(self) -> Person:
+        return self.with_login("admin", {})
+
+    def with_login(self, role: str, record: Json) -> Person:
+        sent = login_body(role, record.get("id"))
+        stored(self.admin.post("/accounts", json=sent))
+        return self._arrived(sent["email"], sent["password"], record)
+
+    def again(self, person: Person) -> Person:
+        """The same, in a session of its own."""
+        return self._arrived(person.email, person.password, person.record)
+
+    def admin_login(self) -> tuple[str, str]:
+        environ = self.system.environ
+        return environ["ADMIN_EMAIL"], environ["ADMIN_PASSWORD"]
+
+    def disable(self, person: Person) -> None:
+        changed = self.admin.patch(f"/accounts/{person.account}", json={"disabled": True})
+        assert changed.status_code == 200, changed.text
+
+    def _arrived(self, email: str, password: str, record: Json) -> Person:
+        client = self._ending.enter_context(signed_in(self.system, email, password))
+        me = client.get("/me").json()
+        return Person(email, password, me["accountId"], me["role"], record, client)
+
+
+def login_body(role: str, subject: int | None = None, **changes: Any) -> Json:
+    email = f"{role}.{unique()}@clinic.example"
+    body = {"email": email, "password": password(), "role": role, **changes}
+    return body if subject is None else {"subjectId": subject, **body}
+
+
+def signed_in(system: System, email: str, password: str) -> httpx.Client:
+    return system.caller(login(system, email, password)["accessToken"])
+
+
+def login(system: System, email: str, password: str) -> Json:
+    with system.caller() as nobody:
+        answer = nobody.post("/auth/login", json={"email": email, "password": password})
+    assert answer.status_code == 200, answer.text
+    tokens: Json = answer.json()
+    return tokens
 
 
 def stored(response: httpx.Response) -> Json:

@@ -21,10 +21,12 @@ from tests.e2e.desk import (
     problem,
     register_doctor,
     register_patient,
+    signed_in,
     stored,
     unique,
 )
 from tests.systems import (
+    SIGN_IN,
     System,
     clinic,
     free_port,
@@ -41,7 +43,7 @@ REFUSED_SECONDS = 20
 @contextmanager
 def started(folder: Path) -> Iterator[tuple[System, "subprocess.Popen[str]"]]:
     """A system with data of its own, and its process to send signals to."""
-    environ = plain_environ(PORT=str(free_port()), DATA_DIR=str(folder / "data"))
+    environ = plain_environ(**SIGN_IN, PORT=str(free_port()), DATA_DIR=str(folder / "data"))
     url = f"http://127.0.0.1:{environ['PORT']}"
     with running(clinic("run"), environ=environ, log=folder / "embedded.log") as process:
         wait_until_ready(url, process, logs=folder)
@@ -72,6 +74,12 @@ class Fresh:
     seconds: float
     data: Path
 
+    def client(self, role: str) -> httpx.Client:
+        """Of whom the banner shows for ``role``."""
+        login = re.search(rf"^  {role} +(\S+) +(\S+)$", self.system.log_text(), re.MULTILINE)
+        assert login, self.system.log_text()
+        return signed_in(self.system, *login.groups())
+
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fresh]:
@@ -97,24 +105,21 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fresh]:
 
 def test_it_is_ready_within_ten_seconds(fresh: Fresh) -> None:
     assert fresh.seconds < READY_SECONDS
-    with fresh.system.client() as client:
-        assert client.get("/readyz").json() == {
-            "status": "ok",
-            "checks": {"broker": "ok", "patient": "ok", "doctor": "ok", "appointment": "ok"},
-        }
+    parts = ("broker", "gateway", "patient", "doctor", "appointment")
+    well = {"status": "ok", "checks": dict.fromkeys(parts, "ok")}
+    with fresh.system.caller() as nobody:
+        assert nobody.get("/readyz").json() == well
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed here")
 def test_the_three_commands_of_the_banner_work_as_pasted(fresh: Fresh) -> None:
     banner = fresh.system.log_text()
     assert f"ready at {fresh.system.url} " in banner
-    commands = [line for line in banner.splitlines() if line.startswith("curl ")]
+    commands = [line for line in banner.splitlines() if re.match(r"(TOKEN=\$\()?curl ", line)]
     assert len(commands) == 3
-    for command in commands:
-        answer = pasted(command, environ=fresh.system.environ)
-        assert answer.startswith("HTTP/1.1 201 "), f"{command}\n{answer}"
-    with fresh.system.client() as client:
-        assert client.get("/appointments/1").json()["status"] == "booked"
+    shown = pasted("\n".join(commands), environ=fresh.system.environ)
+    assert re.findall(r"HTTP/1.1 (\d+)", shown) == ["201", "200"]
+    assert '"status":"booked"' in shown and '"role":"patient"' in shown
 
 
 def pasted(command: str, *, environ: Mapping[str, str]) -> str:
@@ -132,8 +137,16 @@ def test_the_banner_says_where_the_data_is_and_how_to_stop(fresh: Fresh) -> None
     assert "Ctrl-C" in banner
 
 
+@pytest.mark.parametrize("role", ["admin", "staff", "doctor", "patient"])
+def test_each_login_of_the_banner_signs_in_and_says_which_role_it_is(
+    fresh: Fresh, role: str
+) -> None:
+    with fresh.client(role) as client:
+        assert client.get("/me").json()["role"] == role
+
+
 def test_the_clinics_zone_and_phone_region_are_followed(fresh: Fresh) -> None:
-    with fresh.system.client() as client:
+    with fresh.client("admin") as client:
         doctor = register_doctor(client, phone="020 7946 0321", timezone=None)
     assert (doctor["phone"], doctor["timezone"]) == ("+442079460321", "Europe/Berlin")
 

@@ -458,7 +458,7 @@ def test_twenty_posts_at_once_with_one_key_make_one_appointment(
     key, barrier = unique(), Barrier(20)
 
     def post() -> httpx.Response:
-        with httpx.Client(base_url=system.url, timeout=20, verify=False, trust_env=False) as own:
+        with system.client() as own:
             barrier.wait(timeout=20)
             return book(own, patient, doctor, morning(), key=key)
 

@@ -38,13 +38,7 @@ Outcome = TypeVar("Outcome")
 def crowd(stack: System) -> Iterator[list[httpx.Client]]:
     """Clients with a connection each."""
     with ExitStack() as ending:
-        yield [
-            ending.enter_context(
-                # Without its own store of certificates, which takes longest to make.
-                httpx.Client(base_url=stack.url, timeout=20, verify=False, trust_env=False)
-            )
-            for _ in range(CROWD)
-        ]
+        yield [ending.enter_context(stack.client()) for _ in range(CROWD)]
 
 
 @pytest.fixture(scope="module")

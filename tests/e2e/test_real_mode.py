@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import httpx
@@ -16,7 +17,10 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from config.database import connect
+from config.keys import fresh
+from config.programs import catalogue
 from config.servers import started
+from config.settings import KEYS
 from tests.e2e.desk import (
     Json,
     book,
@@ -33,6 +37,7 @@ from tests.e2e.desk import (
     unique,
 )
 from tests.systems import (
+    SIGN_IN,
     System,
     clinic,
     end,
@@ -47,7 +52,7 @@ LINE_SECONDS = 5
 END_SECONDS = 15
 CALL_SECONDS = 3.0
 PEER_SECONDS = 1.0
-ALL_OK = dict.fromkeys(("broker", *SERVICES), "ok")
+ALL_OK = dict.fromkeys(("broker", "gateway", *SERVICES), "ok")
 SERVERS = ("AMQP_URI", "DATABASE_URL", "REDIS_URL")
 
 
@@ -294,9 +299,12 @@ class Clinic:
     """A stack whose services can be taken away."""
 
     system: System
-    client: httpx.Client
     programs: dict[str, "subprocess.Popen[str]"]
     ending: ExitStack
+
+    @cached_property
+    def client(self) -> httpx.Client:
+        return self.ending.enter_context(self.system.client())
 
     def start(self, name: str) -> None:
         log = self.system.logs / f"{name}-{len(list(self.system.logs.iterdir()))}.log"
@@ -343,6 +351,8 @@ def own_environ(
     with started(folder=folder, environ=shared, say=quiet) as given:
         yield plain_environ(
             **given,
+            **fresh(KEYS),
+            **SIGN_IN,
             PORT=str(free_port()),
             DATA_DIR=str(folder / "data"),
             CALL_SECONDS=str(CALL_SECONDS),
@@ -350,7 +360,7 @@ def own_environ(
         )
     server = connect(url.set(database="").render_as_string(hide_password=False))
     with server.connect() as connection:
-        for name in SERVICES:
+        for name in catalogue().databases:
             connection.execute(text(f"DROP DATABASE IF EXISTS `{own.database}_{name}`"))
     server.dispose()
 
@@ -366,8 +376,8 @@ def own(
     folder = tmp_path_factory.mktemp("own-stack")
     subprocess.run(clinic("migrate"), env=own_environ, check=True, capture_output=True)
     system = System(f"http://127.0.0.1:{own_environ['PORT']}", own_environ, folder)
-    with ExitStack() as ending, system.client() as client:
-        found = Clinic(system, client, {}, ending)
+    with ExitStack() as ending:
+        found = Clinic(system, {}, ending)
         for name in (*SERVICES, "gateway"):
             found.start(name)
         wait_until_ready(system.url, *found.programs.values(), logs=folder)

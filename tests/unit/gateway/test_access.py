@@ -177,7 +177,7 @@ def test_an_appointment_is_there_for_those_who_take_part(caller, role, subject, 
     visit = caller(role, subject=subject, appointment_get=appointment)
     assert let_in(visit, f"{role}:party", appointment_id=5) == outcome
     # On record as an attempt at Ada's data, whoever it was.
-    assert visit.concerns == f"patient/{ADA}"
+    assert visit.concerns == [f"patient/{ADA}"]
 
 
 def test_an_appointment_that_is_missing_answers_like_that_of_others(caller):

@@ -87,7 +87,9 @@ def test_an_id_in_a_path_arrives_as_a_number(number):
 
 
 @pytest.mark.parametrize(
-    "text", ["0", "-1", "+1", "٣", "７", "1_0", str(LARGEST_ID + 1), "9" * 40, "1.0", "1e3", "0x1", "abc", "1/2", " 1"]
+    "text",
+    ["0", "-1", "+1", "٣", "７", "1_0", str(LARGEST_ID + 1), "9" * 40, "1.0", "1e3", "0x1", "abc",
+     "1/2", " 1"],
 )
 def test_what_is_no_id_is_not_there(text):
     with pytest.raises(NotFound):

@@ -1,6 +1,5 @@
 """Tokens: of one purpose, of an age, of keys that are still held, and untouched."""
 
-import itertools
 from datetime import timedelta
 
 import pytest
@@ -53,8 +52,9 @@ def test_a_token_with_any_character_changed_is_not_good(purpose):
     # The last character of each part holds bits that are not read.
     read = [at for at in range(len(token) - 1) if token[at] != "." and token[at + 1] != "."]
     for at in read:
-        other = "A" if token[at] != "A" else "B"
-        assert refused(question, token[:at] + other + token[at + 1 :])
+        characters = [*token]
+        characters[at] = "A" if token[at] != "A" else "B"
+        assert refused(question, "".join(characters))
 
 
 @pytest.mark.parametrize(
@@ -66,10 +66,10 @@ def test_what_is_no_token_is_not_good(token):
 
 
 def test_parts_of_two_tokens_make_no_third():
-    first, second = (tokens().issue(name * 32, refreshes=0).access.split(".") for name in "ab")
-    for parts in itertools.product(*zip(first[:1], second[:1], strict=True), first[1:2], second[2:]):
-        if list(parts) not in (first, second):
-            assert refused(tokens().session_of_access, ".".join(parts))
+    first, second = (
+        tokens().issue(name, refreshes=0).access.rsplit(".", 2) for name in (SESSION, SESSION[::-1])
+    )
+    assert refused(tokens().session_of_access, ".".join((first[0], *second[1:])))
 
 
 def test_an_overlong_token_is_not_looked_at():
