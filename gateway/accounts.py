@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Transaction
 
@@ -132,21 +132,26 @@ class Sessions:
             raise Unauthenticated()
         return SignedIn(session_id, *row)
 
-    def refresh(self, session_id: str, *, number: int, now: datetime) -> Session | None:
+    def refresh(
+        self, session_id: str, *, number: int, key: str, now: datetime
+    ) -> Session | None:
         """The session with one more refresh; or nothing, when ``number`` was used before.
 
         Then somebody has a copy of the token. Nobody can tell which of the two is the owner, so
-        the session ends for both (RFC 9700, section 4.14.2).
+        the session ends for both (RFC 9700, section 4.14.2). A request that comes again because
+        its answer was lost has the same ``key``, and gets that answer.
 
         :raises Unauthenticated: when the session is over, or its account disabled.
         """
         wanted = select(Session).where(Session.id == session_id).with_for_update()
         session = self._transaction.scalar(wanted)
         self.signed_in(session_id, now=now)
+        if session and (session.refreshes, session.refreshed_by) == (number + 1, key):
+            return session
         if session is None or session.refreshes != number:
             self.end(session_id, now=now)
             return None
-        session.refreshes += 1
+        session.refreshes, session.refreshed_by = number + 1, key
         return session
 
     def of(self, account_id: int) -> list[Session]:
@@ -161,9 +166,9 @@ class Sessions:
         self._end(Session.account_id == account_id, Session.id != (but or ""), now=now)
 
     def forget_some(self, *, before: datetime, limit: int) -> int:
-        """Delete up to ``limit`` sessions that ran out ``before`` then; how many they were."""
-        old = select(Session.id).where(Session.expires_at < before).limit(limit)
-        ids = self._transaction.scalars(old).all()
+        """Delete up to ``limit`` sessions that were over ``before`` then; how many they were."""
+        over = or_(Session.expires_at < before, Session.ended_at < before)
+        ids = self._transaction.scalars(select(Session.id).where(over).limit(limit)).all()
         self._transaction.execute(delete(Session).where(Session.id.in_(ids)))
         return len(ids)
 
@@ -188,6 +193,15 @@ class FamiliarAddresses:
         """Call with the account locked: of two first times at once, one would fail."""
         row = FamiliarAddress(account_id=account_id, address_key=address_key, seen_at=now)
         self._transaction.merge(row)
+
+    def forget_some(self, *, before: datetime, limit: int) -> int:
+        """Delete up to ``limit`` that nobody came from since ``before``; how many they were."""
+        old = select(FamiliarAddress).where(FamiliarAddress.seen_at < before).limit(limit)
+        # Whoever is just coming from one of them keeps it.
+        rows = self._transaction.scalars(old.with_for_update(skip_locked=True)).all()
+        for row in rows:
+            self._transaction.delete(row)
+        return len(rows)
 
 
 def _found(account: Account | None, account_id: int) -> Account:

@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -74,21 +74,22 @@ class Application:
         allowed = cors.preflight(visit.request, self.office.settings.cors_origins)
         if allowed is not None:
             return allowed
-        route: Route | None = None
-        ids: dict[str, Any] = {}
-        try:
-            visit.request.check_overrides()
-            matched, ids = self._match(visit.request)
-            route = matched.route
-            visit.identify()
-            access.check(visit, matched.rule, ids)
-            response = route.view(visit, **ids)
-        except Exception as error:  # the outermost place: the client gets an answer, whatever it is
-            response = problem(error, correlation_id=visit.correlation)
-        if route and route.personal:
-            response = _recorded(visit, route, ids, response)
-        _log_request(visit, route, response, started)
+        found = _Found()
+        response = _guarded(visit, lambda: self._answer(visit, found))
+        if found.route and found.route.personal:
+            answer = response
+            response = _guarded(visit, lambda: _recorded(visit, found, answer))
+        _log_request(visit, found.route, response, started)
         return response
+
+    def _answer(self, visit: Visit, found: "_Found") -> Response:
+        visit.request.check_overrides()
+        matched, found.ids = self._match(visit.request)
+        found.route = matched.route
+        if matched.asks_who:
+            visit.identify()
+        access.check(visit, matched.rule, found.ids)
+        return matched.route.view(visit, **found.ids)
 
     def _match(self, request: ApiRequest) -> tuple[Matched, dict[str, Any]]:
         """:raises NotFound, MethodNotAllowed: from werkzeug."""
@@ -104,12 +105,34 @@ class Application:
         cors.open_to(visit.request, response, self.office.settings.cors_origins)
 
 
-def _recorded(visit: Visit, route: Route, ids: dict[str, Any], response: Response) -> Response:
-    """``response``, once it is on record; what cannot be recorded is not answered."""
+@dataclass
+class _Found:
+    """Where a request leads to, as far as that is known when it is refused."""
+
+    route: Route | None = None
+    ids: dict[str, Any] = field(default_factory=dict)
+
+
+def _guarded(visit: Visit, work: Callable[[], Response]) -> Response:
     try:
-        audit.record(visit, action=route.name, ids=ids, outcome=response.status_code)
-    except NotRecorded:
-        return problem(Unavailable("audit"), correlation_id=visit.correlation)
+        return work()
+    except Exception as error:  # the outermost place: the client gets an answer, whatever it is
+        return problem(error, correlation_id=visit.correlation)
+
+
+def _recorded(visit: Visit, found: _Found, response: Response) -> Response:
+    """``response``, once it is on record.
+
+    :raises Unavailable: what cannot be recorded is not answered.
+    """
+    assert found.route is not None
+    try:
+        audit.record(
+            visit, action=found.route.name, ids=found.ids, outcome=response.status_code
+        )
+    except NotRecorded as missing:
+        visit.replayed = False
+        raise Unavailable("audit") from missing
     return response
 
 

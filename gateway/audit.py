@@ -1,6 +1,6 @@
 """Every request for personal data, and what became of it, on record before the answer leaves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from config.audit.chain import Entry
 from config.clock import utc_now
@@ -9,8 +9,13 @@ from gateway.visit import Visit
 # A request that used up its time still deserves its line.
 MIN_SECONDS = 1.0
 # Which part of an address names a record, and what kind of record that is.
-KINDS = {"patient_id": "patient", "doctor_id": "doctor", "appointment_id": "appointment",
-         "account_id": "account"}
+PATIENT_ID = "patient_id"
+KINDS = {
+    PATIENT_ID: "patient",
+    "doctor_id": "doctor",
+    "appointment_id": "appointment",
+    "account_id": "account",
+}
 
 
 def record(visit: Visit, *, action: str, ids: Mapping[str, int], outcome: int) -> None:
@@ -19,7 +24,8 @@ def record(visit: Visit, *, action: str, ids: Mapping[str, int], outcome: int) -
     :raises NotRecorded: then there may be no answer either.
     """
     now, resource = utc_now(), _named(ids)
-    whose = visit.concerns or [_named({k: v for k, v in ids.items() if k == "patient_id"})]
+    addressed = _named({name: ids[name] for name in ids if name == PATIENT_ID})
+    whose: Sequence[str | None] = visit.concerns or [addressed]
     entries = [
         Entry(
             at=now,

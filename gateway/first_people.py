@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session as Transaction
 
 from config.clock import utc_now
@@ -74,7 +75,10 @@ def make_first_administrator(office: Office) -> None:
                 return
             except EmailTaken:
                 return  # another process was quicker
-            except Unavailable:
+            except (Unavailable, SQLAlchemyError) as failure:
+                # Not up yet, or not migrated.
+                reason = {"error": type(failure).__name__}
+                _log.warning("first administrator waits", extra=reason)
                 time.sleep(PAUSE_SECONDS)
 
     Thread(target=make, name="first administrator", daemon=True).start()
@@ -87,9 +91,13 @@ def _make_administrator(office: Office, email: str, password: str) -> None:
 
     def make(transaction: Transaction) -> None:
         accounts = Accounts(transaction)
-        if not accounts.any_administrator() and accounts.by_email(email) is None:
-            accounts.open({"password_hash": hashed, "role": ADMIN}, email=email, now=utc_now())
-            _log.info("first administrator made")
+        if accounts.any_administrator():
+            return
+        if accounts.by_email(email) is not None:
+            _log.error("ADMIN_EMAIL belongs to another login: choose another address")
+            return
+        accounts.open({"password_hash": hashed, "role": ADMIN}, email=email, now=utc_now())
+        _log.info("first administrator made")
 
     _run(office, make)
 

@@ -31,7 +31,7 @@ class Page:
 def page_of(request: ApiRequest) -> Page:
     """:raises InvalidInput: for a limit that is no number from 1 to 100, or a foreign cursor."""
     cursor = request.parameter("cursor")
-    after = None if cursor is None else _opened(cursor)
+    after = None if cursor is None else _opened(cursor, request.path)
     return Page(limit=_limit(request.parameter("limit")), after=after)
 
 
@@ -53,7 +53,7 @@ def page_response(
     request: ApiRequest, items: Sequence[Any], *, following: int | None
 ) -> Response:
     """As ``as_page``; the next page begins after the id ``following``, if there is one."""
-    cursor = None if following is None else _closed(following)
+    cursor = None if following is None else _closed(following, request.path)
     response = as_json({"items": items, "nextCursor": cursor}, status=200)
     if cursor is not None:
         query = urlencode({**request.args.to_dict(), "cursor": cursor})
@@ -69,15 +69,15 @@ def _limit(sent: str | None) -> int:
     raise InvalidInput({"limit": f"Must be between 1 and {LARGEST_LIMIT}."})
 
 
-def _closed(place: int) -> str:
-    return base64.urlsafe_b64encode(f"after:{place}".encode()).decode().rstrip("=")
+def _closed(place: int, path: str) -> str:
+    return base64.urlsafe_b64encode(f"{path}:{place}".encode()).decode().rstrip("=")
 
 
-def _opened(cursor: str) -> int:
+def _opened(cursor: str, path: str) -> int:
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        word, place = text.decode("ascii").split(":")
-        if word == "after" and place.isdigit() and int(place) <= MAX_ID:
+        list_, place = text.decode("ascii").split(":")
+        if list_ == path and place.isdigit() and int(place) <= MAX_ID:
             return int(place)
     except (binascii.Error, ValueError):
         pass

@@ -66,14 +66,21 @@ def register(visit: Visit, body: dict[str, Any]) -> Answer:
 def _reserve(visit: Visit, *, email: str, password: str) -> Login:
     """The login that waits for its record: a new one, or the one that this request began before.
 
-    :raises EmailTaken:
+    :raises EmailTaken, RequestInFlight:
     """
     sent = f"{visit.request.idempotency_key()} {email_key(email)}"
     key = visit.office.vault.index("registration", sent)
     there = visit.run(lambda transaction: _existing(transaction, email))
     if there is None:
         hashed = visit.office.passwords.hash(password, seconds=visit.seconds_left)
-        return visit.run(lambda transaction: _open(transaction, email, hashed, key))
+        try:
+            return visit.run(lambda transaction: _open(transaction, email, hashed, key))
+        except EmailTaken:
+            # Perhaps by this very request, sent twice at once.
+            there = visit.run(lambda transaction: _existing(transaction, email))
+            if there and there.key == key:
+                raise RequestInFlight() from None
+            raise
     theirs = visit.office.passwords.matches(
         there.password_hash, password, seconds=visit.seconds_left
     )

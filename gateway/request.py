@@ -5,6 +5,8 @@ import json
 import math
 import re
 import uuid
+from functools import cached_property
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 
 from werkzeug import Request
@@ -114,6 +116,10 @@ class ApiRequest(Request):
         sent = self.headers.get("X-Correlation-Id", "")
         return sent if _CORRELATION_ID.fullmatch(sent) else uuid.uuid4().hex
 
+    @cached_property
+    def _made_key(self) -> str:
+        return uuid.uuid4().hex
+
     def idempotency_key(self) -> str:
         """The client's key, or one for this request alone, so that no delivery of it acts twice.
 
@@ -121,11 +127,22 @@ class ApiRequest(Request):
         """
         sent = self.headers.get("Idempotency-Key")
         if self.method != "POST" or sent is None:
-            return uuid.uuid4().hex
+            return self._made_key
         if not _IDEMPOTENCY_KEY.fullmatch(sent):
             raise BadRequest("Idempotency-Key must be 1 to 255 visible ASCII characters.")
         # Hashed: what clients put into their keys is not ours to store or log.
         return hashlib.sha256(sent.encode("ascii")).hexdigest()
+
+
+def network_of(address: str) -> str:
+    """What one client can send from: an IPv4 address, or the /64 that a customer gets of IPv6."""
+    try:
+        sent = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(sent, IPv4Address):
+        return str(sent)
+    return str(sent.ipv4_mapped or ip_network((sent, 64), strict=False))
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

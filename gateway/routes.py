@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from werkzeug import Response
 from werkzeug.routing import IntegerConverter, Map, Rule
 
-from gateway.access import Scope, parse_rule
+from gateway.access import ANYONE, Scope, parse_rule
 from gateway.views import accounts, appointments, audit, auth, doctors, health, patients, rights
 from schemas.fields import MAX_ID
 
@@ -47,7 +47,7 @@ class Route:
 
 
 ROUTES = (
-    Route("POST", "/patients", patients.create, "anyone", "registration"),
+    Route("POST", "/patients", patients.create, "anyone signed-in", "registration"),
     Route("GET", "/patients", patients.listed, "staff admin", "search"),
     Route("GET", "/patients/<patient_id>", patients.get,
           "patient:own doctor:treated staff admin"),
@@ -87,6 +87,12 @@ class Matched:
 
     route: Route
     rule: Mapping[str, Scope]
+
+    @property
+    def asks_who(self) -> bool:
+        """Whether it matters who calls. Else a token is not looked at: who refreshes an old one
+        may send it along, and a probe must not need the database."""
+        return self.rule.keys() != {ANYONE}
 
 
 def url_map(routes: Iterable[Route] = ROUTES) -> Map:

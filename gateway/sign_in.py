@@ -53,12 +53,14 @@ def refresh(visit: Visit, *, token: str) -> dict[str, Any]:
     :raises Unauthenticated: when the token is not good; used a second time, it ends its session.
     """
     session_id, number = visit.office.tokens.session_of_refresh(token)
+    key = visit.office.vault.index("refresh", visit.request.idempotency_key())
     now = utc_now()
 
     def renew(transaction: Transaction) -> dict[str, Any] | None:
-        session = Sessions(transaction).refresh(session_id, number=number, now=now)
+        session = Sessions(transaction).refresh(session_id, number=number, key=key, now=now)
         if session is None:
             return None
+        visit.concern("account", session.account_id)
         pair = visit.office.tokens.issue(session_id, refreshes=session.refreshes)
         return _signed_in(pair, session.account)
 

@@ -14,7 +14,7 @@ from config.messaging.caller import NOBODY, Caller
 from config.messaging.client import Answer
 from gateway.accounts import Sessions, SignedIn
 from gateway.office import DatabaseSessions, Office
-from gateway.request import ApiRequest
+from gateway.request import ApiRequest, network_of
 from gateway.rpc import Rpc
 from schemas.errors import Unavailable
 
@@ -47,7 +47,7 @@ class Visit:
     @property
     def address(self) -> str:
         """Where the request came from, in a form that tells only whether it is the same again."""
-        return self.office.vault.index("address", self.request.remote_addr or "")
+        return self.office.vault.index("address", network_of(self.request.remote_addr or ""))
 
     def concern(self, kind: str, record_id: int) -> None:
         """Say that it is about this one's data (too)."""

@@ -33,6 +33,15 @@ class Secret(fields.String):
         return text
 
 
+class YesOrNo(fields.Field[bool]):
+    """A JSON truth value, and nothing that only looks like one."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValidationError("Must be true or false.")
+        return value
+
+
 class LoginSchema(Schema):
     email = Email(required=True)
     password = Secret(longest=LONGEST_PASSWORD, required=True)
@@ -66,7 +75,7 @@ class AccountChangeSchema(Schema):
     password = Secret(longest=LONGEST_PASSWORD)
     role = fields.String(validate=OneOf(ROLES))
     subject_id = Identifier(allow_none=True, data_key="subjectId")
-    disabled = fields.Boolean(truthy={True}, falsy={False})
+    disabled = YesOrNo()
 
 
 class SessionSchema(Schema):

@@ -18,6 +18,7 @@ from schemas.loading import load
 def create(visit: Visit) -> Response:
     fields = load(AccountSchema(), visit.request.json_object())
     account = open_account(visit, fields, now=utc_now())
+    visit.concern("account", account["id"])
     response = as_json(account, status=201)
     response.headers["Location"] = f"/accounts/{account['id']}"
     return response

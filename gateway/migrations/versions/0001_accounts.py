@@ -1,4 +1,4 @@
-"""The accounts, their sessions, and the addresses they signed in from."""
+"""The accounts, their sessions, the addresses they signed in from, and the kept answers."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("id", sa.CHAR(32), primary_key=True),
         sa.Column("account_id", RECORD_ID, sa.ForeignKey("account.id"), nullable=False),
         sa.Column("refreshes", sa.Integer(), nullable=False),
+        sa.Column("refreshed_by", sa.CHAR(64)),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("expires_at", INSTANT, nullable=False),
         sa.Column("ended_at", INSTANT),
@@ -40,6 +41,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_session_account_id", "session", ["account_id"])
     op.create_index("ix_session_expires_at", "session", ["expires_at"])
+    op.create_index("ix_session_ended_at", "session", ["ended_at"])
     op.create_table(
         "familiar_address",
         sa.Column("account_id", RECORD_ID, sa.ForeignKey("account.id"), primary_key=True),
@@ -48,8 +50,19 @@ def upgrade() -> None:
         **MYSQL,
     )
     op.create_index("ix_familiar_address_seen_at", "familiar_address", ["seen_at"])
+    op.create_table(
+        "answer",
+        sa.Column("key", sa.CHAR(64), primary_key=True),
+        sa.Column("fingerprint", sa.CHAR(64), nullable=False),
+        sa.Column("answer", sa.LargeBinary(64046), nullable=False),
+        sa.Column("subject", RECORD_ID),
+        sa.Column("answered_at", INSTANT, nullable=False),
+        **MYSQL,
+    )
+    op.create_index("ix_answer_subject", "answer", ["subject"])
+    op.create_index("ix_answer_answered_at", "answer", ["answered_at"])
 
 
 def downgrade() -> None:
-    for table in ("familiar_address", "session", "account"):
+    for table in ("answer", "familiar_address", "session", "account"):
         op.drop_table(table)

@@ -59,13 +59,7 @@ def test_other_greenlets_go_on_while_it_works(patch):
     assert outcome.stdout.split() == ["True", "ValueError"], outcome.stderr
 
 
-QUOTED = pytest.mark.xfail(strict=True, reason="gevent's pool prints what its work raises")
-
-
-@pytest.mark.parametrize(
-    "patch",
-    [pytest.param(GEVENT, marks=QUOTED, id="gevent"), pytest.param(EVENTLET, id="eventlet")],
-)
+@pytest.mark.parametrize("patch", [GEVENT, EVENTLET], ids=["gevent", "eventlet"])
 def test_a_failure_is_raised_and_printed_nowhere(patch):
     assert "no number" not in printed(*patch).stderr
 

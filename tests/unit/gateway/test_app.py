@@ -363,3 +363,20 @@ def test_half_a_character_in_the_name_of_a_field_comes_back_as_an_escape(serve):
 def test_a_deadline_that_has_passed_is_told_in_words(serve):
     client = serve(FakePool(patient_get=DeadlineExceeded()))
     assert "deadline" in client.get("/patients/1").json["detail"]
+
+
+STALE = {"Authorization": "Bearer of-another-time"}
+
+
+@pytest.mark.parametrize("path", ["/auth/login", "/auth/refresh"])
+def test_a_stale_token_does_not_keep_anybody_from_getting_a_new_one(client, path):
+    answer = client.post(path, json={}, headers=STALE)
+    assert answer.status_code == 422
+
+
+def test_a_stale_token_is_no_concern_of_a_probe(client):
+    assert client.get("/livez", headers=STALE).status_code == 200
+
+
+def test_a_stale_token_is_refused_where_it_matters_who_calls(client):
+    assert client.post("/patients", json={}, headers=STALE).status_code == 401

@@ -104,3 +104,32 @@ def test_what_is_typed_into_an_address_is_not_on_record(serve, office):
     pool = FakePool(appointment_cancel=Answer(BOOKED))
     serve(pool).delete("/appointments/5?reason=Ada+is+ill")
     assert "ill" not in repr(entry_of(office))
+
+
+def test_each_person_in_a_list_has_a_line(serve, office):
+    found = {"items": [{"id": ADA}, {"id": ADA + 1}], "next": None}
+    serve(FakePool(patient_find=Answer(found)), role=STAFF).get("/patients?q=ada")
+    assert [entry.subject for entry in office.trail.entries] == ["patient/7", "patient/8"]
+    assert {entry.action for entry in office.trail.entries} == {"GET /patients"}
+
+
+def test_an_empty_list_has_a_line_too(serve, office):
+    serve(FakePool(patient_find=Answer({"items": [], "next": None})), role=STAFF).get("/patients")
+    assert entry_of(office).subject is None
+
+
+def test_an_answer_that_is_not_on_record_is_not_called_a_replay(serve, office):
+    office.trail.refuses = True
+    answer = serve(FakePool(patient_create=Answer(CREATED, replayed=True))).post(
+        "/patients", json={}
+    )
+    assert answer.status_code == 503
+    assert "Idempotent-Replayed" not in answer.headers
+
+
+def test_an_unexpected_failure_of_the_trail_is_answered_like_any_other(serve, office):
+    office.trail.record = None
+    answer = serve(FakePool(patient_get=Answer(CREATED))).get(f"/patients/{ADA}")
+    assert answer.status_code == 500
+    assert answer.content_type == "application/problem+json"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"

@@ -6,7 +6,7 @@ import pytest
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.test import EnvironBuilder
 
-from gateway.request import DEEPEST_NESTING, LARGEST_BODY, ApiRequest
+from gateway.request import DEEPEST_NESTING, LARGEST_BODY, ApiRequest, network_of
 from schemas.errors import Unauthenticated
 
 
@@ -286,3 +286,19 @@ def test_a_body_without_a_declared_length_is_measured_as_it_is_read():
                 chunked.json_body()
         else:
             assert chunked.json_body() == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("unix:", "unix:"),
+        ("", ""),
+    ],
+)
+def test_a_client_counts_as_the_network_it_can_send_from(address, network):
+    assert network_of(address) == network

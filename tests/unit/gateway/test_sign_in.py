@@ -28,8 +28,8 @@ def enter(office, email=EMAIL, password=PASSWORD, **visit):
     return sign_in.sign_in(visit_to(office, **visit), email=email, password=password)
 
 
-def refresh(office, token):
-    return sign_in.refresh(visit_to(office), token=token)
+def refresh(office, token, *, key=None):
+    return sign_in.refresh(visit_to(office, key=key), token=token)
 
 
 def alive(office, pair):
@@ -143,6 +143,32 @@ def test_a_refresh_token_used_twice_ends_the_session_for_both(office, ada):
     assert not alive(office, first) and not alive(office, second)
     with pytest.raises(Unauthenticated):
         refresh(office, second["refreshToken"])
+
+
+def test_a_refresh_whose_answer_was_lost_is_asked_for_again_with_its_key(office, ada):
+    first = enter(office)
+    lost = refresh(office, first["refreshToken"], key="k")
+    again = refresh(office, first["refreshToken"], key="k")
+    assert alive(office, lost) and alive(office, again)
+    assert alive(office, refresh(office, again["refreshToken"]))
+
+
+@pytest.mark.parametrize("key", [None, "another"])
+def test_whoever_does_not_know_the_key_uses_the_token_a_second_time(office, ada, key):
+    first = enter(office)
+    refresh(office, first["refreshToken"], key="k")
+    with pytest.raises(Unauthenticated):
+        refresh(office, first["refreshToken"], key=key)
+    assert not alive(office, first)
+
+
+def test_the_key_of_an_earlier_refresh_is_of_no_use_after_the_next(office, ada):
+    first = enter(office)
+    second = refresh(office, first["refreshToken"], key="k")
+    refresh(office, second["refreshToken"])
+    with pytest.raises(Unauthenticated):
+        refresh(office, first["refreshToken"], key="k")
+    assert not alive(office, first)
 
 
 def test_other_sessions_of_the_account_go_on(office, ada):
