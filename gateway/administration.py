@@ -28,18 +28,18 @@ ENDS_SESSIONS = frozenset(("role", "subject_id", "password", "disabled"))
 def open_account(visit: Visit, fields: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     """:raises InvalidInput, EmailTaken, UnknownPatient, UnknownDoctor: and none is made."""
     email, password = fields["email"], fields["password"]
-    check_password(password, email=email)
-    _check_subject(visit, fields["role"], fields["subject_id"])
-    kept = {
-        "password_hash": visit.office.passwords.hash(password, seconds=visit.seconds_left),
-        "role": fields["role"],
-        "subject_id": fields["subject_id"],
-    }
+    role, subject_id = fields["role"], fields["subject_id"]
 
-    def open_(transaction: Transaction) -> dict[str, Any]:
+    def prepare() -> dict[str, Any]:
+        check_password(password, email=email)
+        _check_subject(visit, role, subject_id)
+        hashed = visit.office.passwords.hash(password, seconds=visit.seconds_left)
+        return {"password_hash": hashed, "role": role, "subject_id": subject_id}
+
+    def open_(transaction: Transaction, kept: dict[str, Any]) -> dict[str, Any]:
         return _dump(Accounts(transaction).open(kept, email=email, now=now))
 
-    return visit.run(open_)
+    return dict(visit.run_once(prepare, ("open account", dict(fields)), open_))
 
 
 def change(

@@ -1,7 +1,7 @@
 """One request, from its arrival to its answer."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -10,12 +10,16 @@ from sqlalchemy.orm import Session
 from config.clock import utc_now
 from config.database import Transactions
 from config.health import database_answers
+from config.idempotency import Store
+from config.messaging import client
+from config.messaging.call import Call
 from config.messaging.caller import NOBODY, Caller
-from config.messaging.client import Answer
 from gateway.accounts import Sessions, SignedIn
+from gateway.models import Answer
 from gateway.office import DatabaseSessions, Office
 from gateway.request import ApiRequest, network_of
 from gateway.rpc import Rpc
+from schemas import errors
 from schemas.errors import Unavailable
 
 Result = TypeVar("Result")
@@ -72,15 +76,44 @@ class Visit:
         """What ``work`` returns, in a transaction on the gateway's own database."""
         return self._run(self.office.sessions, work)
 
+    def run_once(
+        self,
+        prepare: Callable[[], Result],
+        request: Sequence[Any],
+        work: Callable[[Session, Result], Any],
+    ) -> Any:
+        """As ``run`` of ``work(session, prepare())``, but once for the client's idempotency key.
+
+        :param request: what was asked for; the same key with another request is refused.
+        """
+        call = Call(
+            correlation_id=self.correlation,
+            deadline=self.deadline,
+            key=self.request.idempotency_key(),
+            context={},
+            caller=self.caller,
+        )
+        store = Store(
+            self._transactions(self.office.sessions),
+            call=lambda: call,
+            answers=Answer,
+            errors=errors,
+            vault=self.office.vault,
+            subject="subjectId",
+        )
+        result = store.change_after(prepare, request, work)
+        self.replayed = call.replayed
+        return result
+
     def read_trail(self, work: Callable[[Session], Result]) -> Result:
         """As ``run``, on the audit database, where only reading is allowed."""
         return self._run(self.office.audit_sessions, work)
 
     def _run(self, sessions: DatabaseSessions, work: Callable[[Session], Result]) -> Result:
-        transactions = Transactions(
-            sessions, deadline=lambda: self.deadline, unavailable=Unavailable
-        )
-        return transactions.run(work)
+        return self._transactions(sessions).run(work)
+
+    def _transactions(self, sessions: DatabaseSessions) -> Transactions:
+        return Transactions(sessions, deadline=lambda: self.deadline, unavailable=Unavailable)
 
     def database_answers(self) -> str:
         """``ok`` or ``failing``, for the gateway's own database."""
@@ -89,7 +122,7 @@ class Visit:
         except Unavailable:
             return "failing"
 
-    def ask(self, service: str, method: str, *args: Any, key: str | None = None) -> Answer:
+    def ask(self, service: str, method: str, *args: Any, key: str | None = None) -> client.Answer:
         """A service's answer.
 
         :param key: the idempotency key, when it is not the client's.

@@ -48,6 +48,10 @@ class Call:
     def seconds_left(self) -> float:
         return self.deadline - time.time()
 
+    @property
+    def replayed(self) -> bool:
+        return bool(self.context.get("replayed"))
+
     def mark_replayed(self) -> None:
         """The answer is the one kept for this key; the reply's headers will say so."""
         self.context["replayed"] = True

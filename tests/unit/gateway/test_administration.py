@@ -205,3 +205,33 @@ def test_the_last_administrator_may_change_their_password(office):
 def test_others_are_changed_whoever_administers(office):
     desk = new_account(office, STAFF)
     assert changed(office, desk, disabled=True)["disabled"] is True
+
+
+# The same request again
+
+NEW = {"email": "desk@example.org", "password": PASSWORD, "role": STAFF}
+
+
+def test_the_same_request_again_makes_no_second_login_and_says_so(serve, office):
+    client, headers = serve(), {"Idempotency-Key": "k"}
+    first = client.post("/accounts", json=NEW, headers=headers)
+    again = client.post("/accounts", json=NEW, headers=headers)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.get_json() == again.get_json()
+    assert "Idempotent-Replayed" not in first.headers
+    assert again.headers["Idempotent-Replayed"] == "true"
+
+
+@pytest.mark.parametrize("other", [{"password": "jumpy otter 58"}, {"role": ADMIN}])
+def test_the_key_of_another_login_is_refused(serve, other):
+    client, headers = serve(), {"Idempotency-Key": "k"}
+    client.post("/accounts", json=NEW, headers=headers)
+    refused = client.post("/accounts", json={**NEW, **other}, headers=headers)
+    assert (refused.status_code, refused.get_json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_another_administrator_may_choose_the_same_key(serve):
+    headers = {"Idempotency-Key": "k"}
+    assert serve().post("/accounts", json=NEW, headers=headers).status_code == 201
+    taken = serve().post("/accounts", json=NEW, headers=headers)
+    assert (taken.status_code, taken.get_json()["code"]) == (409, "email_taken")
