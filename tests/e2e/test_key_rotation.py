@@ -1,0 +1,98 @@
+"""Keys change while people work: nobody notices, and what the old ones wrote stays readable."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from config.keys import fresh, new_secret
+from config.settings import KEYS
+from tests.e2e.desk import Json, login, patient_body, register_patient
+from tests.e2e.gateways import own_databases
+from tests.systems import System, clinic, real_system, succeed
+
+PATIENTS = 40
+CLIENTS = 4
+# The words that people are found by cannot be made anew from what is sealed.
+KEPT = ("INDEX_KEYS",)
+# The old lines of the trail stay as they are, and so do their keys.
+KEPT_BESIDE = ("AUDIT_KEYS",)
+
+
+@pytest.fixture
+def databases(addresses: dict[str, str]) -> Iterator[dict[str, str]]:
+    with own_databases(addresses, "rotation") as url:
+        yield {**addresses, "DATABASE_URL": url}
+
+
+def with_new_key(old: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: ring if name in KEPT else f"2:{new_secret()},{ring}" for name, ring in old.items()
+    }
+
+
+def without_old_key(both: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: ring if name in KEPT + KEPT_BESIDE else ring.partition(",")[0]
+        for name, ring in both.items()
+    }
+
+
+@contextmanager
+def at_work(system: System, patients: list[Json]) -> Iterator[list[httpx.Response]]:
+    """Clients that read and change ``patients`` meanwhile; what they were answered."""
+    answers: list[httpx.Response] = []
+    over = threading.Event()
+
+    def work(mine: list[Json]) -> None:
+        with system.client() as client:
+            while not over.is_set():
+                for patient in mine:
+                    address = f"/patients/{patient['id']}"
+                    body = patient_body(email=patient["email"], name=patient["name"])
+                    answers.append(client.put(address, json=body))
+                    answers.append(client.get(address))
+
+    workers = [
+        threading.Thread(target=work, args=(patients[number::CLIENTS],))
+        for number in range(CLIENTS)
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        yield answers
+    finally:
+        over.set()
+        for worker in workers:
+            worker.join()
+
+
+def test_all_rings_change_while_people_work(databases: dict[str, str], tmp_path: Path) -> None:
+    old = fresh(KEYS)
+    with real_system(tmp_path / "old", databases, **old) as system, system.client() as client:
+        patients = [register_patient(client, name=f"Ada No{n}") for n in range(PATIENTS)]
+        token = system.admin_token
+
+    both = with_new_key(old)
+    with real_system(tmp_path / "both", databases, **both) as system:
+        with system.caller(token) as early:
+            assert early.get("/me").status_code == 200
+        with at_work(system, patients) as answers:
+            printed = succeed(clinic("rotate"), environ=system.environ)
+        assert {answer.status_code for answer in answers} == {200}
+        assert len(answers) > PATIENTS, printed
+
+    new = without_old_key(both)
+    with real_system(tmp_path / "new", databases, **new) as system, system.client() as client:
+        for patient in patients:
+            read = client.get(f"/patients/{patient['id']}").json()
+            assert (read["name"], read["email"]) == (patient["name"], patient["email"])
+        found = client.get("/patients", params={"email": patients[7]["email"]}).json()["items"]
+        assert [each["id"] for each in found] == [patients[7]["id"]]
+        with system.caller(token) as late:
+            assert late.get("/me").status_code == 401
+        assert login(system, system.environ["ADMIN_EMAIL"], system.environ["ADMIN_PASSWORD"])
+        succeed(clinic("audit", "verify"), environ=system.environ)
