@@ -100,8 +100,8 @@ def migrate() -> None:
 def rotate(embedded: bool) -> None:
     """Seal all personal data with the first of DATA_KEYS; the system may run meanwhile.
 
-    First start every program with the new key in front of the old ones. When this says that no
-    row is left, the old keys can be taken away.
+    First start every program with the new key behind the old ones, so that all can read what it
+    writes; then with it in front. When this says that no row is left, take the old keys away.
     """
     settings = _settings(_kept_settings if embedded else real_settings)
     from config.rotation import Unreachable, rotate_all
