@@ -1,10 +1,24 @@
 """What the appointment service does unasked."""
 
+from datetime import datetime, timedelta
+
+from nameko.timer import timer
+from sqlalchemy.orm import Session
+
 from appointment.models import Answer, AppointmentBase, Outbox
+from appointment.repository import Appointments, Erasures
+from config.answers import forget_answers_about
 from config.housekeeping import Housekeeping
+from config.messaging.events import event_handler
 from config.messaging.outbox import OutboxRelay
 from config.service_database import Database
 from schemas import errors
+from schemas.events import read_event
+
+SWEEP_SECONDS = 30
+# Longer than any booking takes that was begun before the erasure.
+SETTLED_AFTER = timedelta(seconds=60)
+BATCH = 100
 
 
 class AppointmentBackground(Housekeeping):
@@ -12,3 +26,45 @@ class AppointmentBackground(Housekeeping):
 
     relay = OutboxRelay(AppointmentBase, outbox=Outbox, source="appointment")
     store = Database(AppointmentBase, answers=Answer, errors=errors, subject="patientId")
+
+    @event_handler("patient", "erased", expected_exceptions=errors.InvalidInput)
+    def patient_erased(self, event: object) -> None:
+        """Forget the patient here too; told again, nothing is left to do.
+
+        :raises InvalidInput: when it is no such event.
+        """
+        patient_id = read_event(event, source="patient", name="erased")["patient_id"]
+        now = self.clock()
+
+        def forget(session: Session) -> None:
+            # First: bookings look for it, see Appointments.book.
+            Erasures(session).remember(patient_id, now=now)
+            self._forget(session, patient_id)
+
+        self.store.transact(forget)
+
+    @timer(interval=SWEEP_SECONDS)
+    def settle_erasures(self) -> None:
+        """Look a last time at those who were erased, each in a transaction of its own: a program
+        of the version before this one may have booked for them meanwhile, without looking."""
+        now = self.clock()
+        before = now - SETTLED_AFTER
+        waiting = self.store.transact(
+            lambda session: Erasures(session).unsettled(before=before, limit=BATCH)
+        )
+        for patient_id in waiting:
+            self._settle(patient_id, now=now)
+
+    def _settle(self, patient_id: int, *, now: datetime) -> None:
+        def settle(session: Session) -> None:
+            self._forget(session, patient_id)
+            Erasures(session).settle(patient_id, now=now)
+
+        self.store.transact(settle)
+
+    def _forget(self, session: Session, patient_id: int) -> None:
+        Appointments(session).erase(
+            patient_id, now=self.clock(), correlation_id=self.call.correlation_id
+        )
+        gone = errors.UnknownPatient(patient_id)
+        forget_answers_about(session, self.store.answers, patient_id, instead=gone)

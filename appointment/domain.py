@@ -7,6 +7,8 @@ from schemas.errors import InThePast, InvalidInput
 
 BOOKED = "booked"
 CANCELLED = "cancelled"
+# What stands in the place of what was written about an erased patient.
+ERASED = "(erased)"
 
 BUCKET = timedelta(minutes=5)
 DEFAULT_MINUTES = 30
@@ -51,6 +53,11 @@ def check_in_future(start: datetime, *, now: datetime) -> None:
     """:raises InThePast: unless ``start`` is after ``now``."""
     if start <= now:
         raise InThePast(start.isoformat().replace("+00:00", "Z"))
+
+
+def is_upcoming(*, status: str, starts_at: datetime, now: datetime) -> bool:
+    """Whether it is still to come; one that begins now has begun."""
+    return status == BOOKED and starts_at > now
 
 
 def buckets(start: datetime, end: datetime) -> range:

@@ -16,7 +16,10 @@ class AppointmentBase(DeclarativeBase):
 
 
 class Appointment(AppointmentBase):
-    """``version`` counts changes of the record, ``sequence`` the events told about it."""
+    """``version`` counts changes of the record, ``sequence`` the events told about it.
+
+    Since ``erased_at`` nothing is left of what was written about it.
+    """
 
     __tablename__ = "appointment"
     __table_args__ = (
@@ -35,6 +38,7 @@ class Appointment(AppointmentBase):
     status: Mapped[str] = mapped_column(String(16))
     cancel_reason_sealed: Mapped[bytes | None] = sealed_column(500, optional=True)
     uncovered: Mapped[bool] = mapped_column(default=False)
+    erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     version: Mapped[int]
     sequence: Mapped[int] = mapped_column(RecordId)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -57,6 +61,20 @@ class Claim(AppointmentBase):
     resource_id: Mapped[int] = mapped_column(RecordId, primary_key=True, autoincrement=False)
     bucket: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     appointment_id: Mapped[int] = mapped_column(RecordId, index=True)
+
+
+class Erasure(AppointmentBase):
+    """A patient who was erased: nobody can be booked for under this number any more.
+
+    ``erased_at`` is when this service was told; ``settled_at`` when it looked a last time.
+    """
+
+    __tablename__ = "erasure"
+    __table_args__ = (Index("ix_erasure_unsettled", "settled_at", "erased_at"), MYSQL_TABLE)
+
+    patient_id: Mapped[int] = mapped_column(RecordId, primary_key=True, autoincrement=False)
+    erased_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Outbox(OutboxColumns, AppointmentBase):

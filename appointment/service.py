@@ -63,6 +63,14 @@ class AppointmentService:
         return self.store.transact(lambda session: _dump(Appointments(session).get(wanted)))
 
     @rpc(expected_exceptions=errors.SchedulingError)
+    def export(self, patient_id: int) -> list[dict[str, Any]]:
+        """Every appointment that the patient ever had, in the order in which they start."""
+        wanted = load_id(patient_id, "patientId")
+        return self.store.transact(
+            lambda session: [_dump(each) for each in Appointments(session).of(wanted)]
+        )
+
+    @rpc(expected_exceptions=errors.SchedulingError)
     def has_met(self, doctor_id: int, patient_id: int) -> bool:
         """Whether the two have an appointment with each other that was not cancelled."""
         doctor, patient = load_id(doctor_id, "doctorId"), load_id(patient_id, "patientId")

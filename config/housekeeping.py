@@ -1,4 +1,4 @@
-"""What every background service does besides relaying: forget the answers nobody may ask for."""
+"""What every background service does: forget the answers that nobody may ask for any more."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,8 @@ HOURLY = timedelta(hours=1).seconds
 
 
 class Housekeeping:
-    """A base for background services; each adds its ``name``, ``store`` and ``relay``."""
+    """A base for background services; each adds its ``name`` and ``store``, and a ``relay`` if it
+    has an outbox."""
 
     store: Any
     clock = Clock()

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import CHAR, ForeignKey, Index, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from config.answers import AnswerColumns
 from config.database import MYSQL_TABLE, RecordId, UtcDateTime
 from config.encryption import Sealed, sealed_column
 
@@ -40,7 +41,8 @@ class Account(GatewayBase):
 class Session(GatewayBase):
     """A sign-in, until it is ended or has run out.
 
-    ``refreshes`` counts the refresh tokens given out; only the newest is good.
+    ``refreshes`` counts the refresh tokens given out; only the newest is good, but for the very
+    request that got it, whose key is ``refreshed_by``.
     """
 
     __tablename__ = "session"
@@ -49,9 +51,10 @@ class Session(GatewayBase):
     id: Mapped[str] = mapped_column(CHAR(32), primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), index=True)
     refreshes: Mapped[int]
+    refreshed_by: Mapped[str | None] = mapped_column(CHAR(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
-    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
 
     account: Mapped[Account] = relationship()
 
@@ -66,3 +69,8 @@ class FamiliarAddress(GatewayBase):
     account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), primary_key=True)
     address_key: Mapped[str] = mapped_column(CHAR(64), primary_key=True)
     seen_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class Answer(AnswerColumns, GatewayBase):
+    __tablename__ = "answer"
+    __table_args__ = (MYSQL_TABLE,)

@@ -9,6 +9,7 @@ from config.answers import AnswerColumns
 from config.database import MYSQL_TABLE, RecordId, UtcDateTime
 from config.encryption import Sealed, sealed_column
 from config.messaging.outbox import OutboxColumns, outbox_rules
+from patient.domain import LONGEST_REASON
 
 
 class PatientBase(DeclarativeBase):
@@ -18,7 +19,8 @@ class PatientBase(DeclarativeBase):
 class Patient(PatientBase):
     """``version`` counts changes of the record, ``sequence`` the events told about it.
 
-    ``email_key`` is the blind index of the address as it is compared, without case.
+    ``email_key`` is the blind index of the address as it is compared, without case. An erased
+    patient keeps the number and what counts; the sealed columns are empty, and do not open.
     """
 
     __tablename__ = "patient"
@@ -31,6 +33,9 @@ class Patient(PatientBase):
     phone_sealed: Mapped[bytes] = sealed_column(16)
     dob_sealed: Mapped[bytes] = sealed_column(10)
     address_sealed: Mapped[bytes] = sealed_column(500)
+    hold_reason_sealed: Mapped[bytes | None] = sealed_column(LONGEST_REASON, optional=True)
+    held_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     version: Mapped[int]
     sequence: Mapped[int] = mapped_column(RecordId)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -41,6 +46,7 @@ class Patient(PatientBase):
     phone = Sealed[str]()
     dob = Sealed[date](write=date.isoformat, read=date.fromisoformat)
     address = Sealed[str]()
+    hold_reason = Sealed[str | None]()
 
 
 class PatientWord(PatientBase):

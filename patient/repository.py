@@ -8,7 +8,7 @@ from sqlalchemy import Select, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from config.encryption import vault_of
+from config.encryption import SEALED, vault_of
 from config.messaging.outbox import outbox_row
 from patient.models import Outbox, Patient, PatientWord
 from schemas.errors import EmailTaken, PatientNotFound
@@ -23,14 +23,22 @@ class Patients:
         self._session = session
 
     def get(self, patient_id: int) -> Patient:
-        """:raises PatientNotFound: when there is no such patient."""
-        patient = self._session.get(Patient, patient_id)
+        """:raises PatientNotFound: when there is no such patient, or not any more."""
+        return _present(self._session.get(Patient, patient_id), patient_id)
+
+    def get_locked(self, patient_id: int) -> Patient:
+        """As ``get``, and nobody else changes it until this transaction ends."""
+        return _present(self._locked(patient_id), patient_id)
+
+    def get_to_erase(self, patient_id: int) -> Patient:
+        """As ``get_locked``, and one who was erased before is found too."""
+        patient = self._locked(patient_id)
         if patient is None:
             raise PatientNotFound(patient_id)
         return patient
 
     def registered(self, patient_id: int) -> bool:
-        found = select(Patient.id).where(Patient.id == patient_id)
+        found = select(Patient.id).where(Patient.id == patient_id, Patient.erased_at.is_(None))
         return self._session.scalar(found) is not None
 
     def find(
@@ -38,7 +46,7 @@ class Patients:
     ) -> Sequence[Patient]:
         """Those with every word of ``name`` and with the address ``email``, by id, above
         ``after``."""
-        found = select(Patient).where(Patient.id > after)
+        found = select(Patient).where(Patient.id > after, Patient.erased_at.is_(None))
         if name is not None:
             found = found.where(Patient.id.in_(self._named(name, after=after)))
         if email is not None:
@@ -55,13 +63,29 @@ class Patients:
     def replace(self, patient_id: int, fields: Mapping[str, Any], *, now: datetime) -> Patient:
         """:raises PatientNotFound, EmailTaken: and nothing is changed."""
         # Locked, so that versions and event sequences have neither gap nor double.
-        wanted = select(Patient).where(Patient.id == patient_id).with_for_update()
-        patient = self._session.scalar(wanted)
-        if patient is None:
-            raise PatientNotFound(patient_id)
+        patient = self.get_locked(patient_id)
         patient.version += 1
         self._save(patient, fields, now=now)
         return patient
+
+    def hold(self, patient: Patient, *, reason: str, now: datetime) -> None:
+        """Keep the record from being erased, from the first time on."""
+        patient.held_since = patient.held_since or now
+        patient.hold_reason = reason
+
+    def release(self, patient: Patient) -> None:
+        patient.held_since = patient.hold_reason = None
+
+    def erase(self, patient: Patient, *, now: datetime) -> None:
+        """Leave the number, and when it was erased."""
+        patient.erased_at = patient.erased_at or now
+        patient.created_at = patient.updated_at = patient.erased_at
+        patient.version += 1
+        patient.email_key = patient.held_since = None
+        for column in Patient.__table__.columns:
+            if column.info.get(SEALED):
+                setattr(patient, column.name, None if column.nullable else b"")
+        self._session.execute(delete(PatientWord).where(PatientWord.patient_id == patient.id))
 
     def tell(self, name: str, patient: Patient, *, now: datetime, correlation_id: str) -> None:
         """Put the event ``name`` about ``patient`` into the outbox."""
@@ -76,6 +100,10 @@ class Patients:
             data={"patient_id": patient.id},
         )
         self._session.add(outbox_row(Outbox, name=name, event=event))
+
+    def _locked(self, patient_id: int) -> Patient | None:
+        wanted = select(Patient).where(Patient.id == patient_id).with_for_update()
+        return self._session.scalar(wanted)
 
     def _save(self, patient: Patient, fields: Mapping[str, Any], *, now: datetime) -> None:
         patient.email_key = self._email_key(fields["email"])
@@ -119,3 +147,9 @@ class Patients:
     def _email_key(self, email: str | None) -> str | None:
         compared = email_key(email)
         return None if compared is None else vault_of(self._session).index("email", compared)
+
+
+def _present(patient: Patient | None, patient_id: int) -> Patient:
+    if patient is None or patient.erased_at is not None:
+        raise PatientNotFound(patient_id)
+    return patient

@@ -5,16 +5,18 @@ from typing import Any
 from nameko.dependency_providers import Config
 from sqlalchemy.orm import Session
 
+from config.answers import forget_answers_about
 from config.health import database_answers
 from config.messaging.current_call import CurrentCall
 from config.messaging.rpc import rpc
 from config.service_clock import Clock
 from config.service_database import Database
-from patient.domain import check_date_of_birth
-from patient.models import Answer, PatientBase
+from patient.domain import LONGEST_REASON, check_date_of_birth, check_may_be_erased
+from patient.models import Answer, Patient, PatientBase
 from patient.repository import Patients
 from schemas import errors
-from schemas.loading import load, load_id
+from schemas.fields import as_instant
+from schemas.loading import load, load_id, load_text
 from schemas.people import PatientSchema, PeopleQuerySchema
 
 
@@ -101,6 +103,70 @@ class PatientService:
         return self.store.change(("update", patient_id, patient), decide)
 
     @rpc(expected_exceptions=errors.SchedulingError)
+    def export(self, patient_id: int) -> dict[str, Any]:
+        """Everything stored here about the patient: ``{"patient": record, "legalHold": {"reason",
+        "since"}}``, or None where there is no legal hold.
+
+        :raises PatientNotFound:
+        """
+        wanted = load_id(patient_id)
+
+        def look(session: Session) -> dict[str, Any]:
+            patient = Patients(session).get(wanted)
+            return {"patient": _dump(patient), "legalHold": _dump_hold(patient)}
+
+        return self.store.transact(look)
+
+    @rpc(expected_exceptions=errors.SchedulingError)
+    def hold(self, patient_id: int, reason: str) -> None:
+        """Keep the record from being erased; again, for another reason.
+
+        :raises InvalidInput, PatientNotFound:
+        """
+        wanted, now = load_id(patient_id), self.clock()
+        why = load_text(reason, "reason", longest=LONGEST_REASON)
+
+        def decide(session: Session) -> None:
+            patients = Patients(session)
+            patients.hold(patients.get_locked(wanted), reason=why, now=now)
+
+        self.store.change(("hold", patient_id, reason), decide)
+
+    @rpc(expected_exceptions=errors.SchedulingError)
+    def release(self, patient_id: int) -> None:
+        """End the legal hold, if there is one.
+
+        :raises PatientNotFound:
+        """
+        wanted = load_id(patient_id)
+
+        def decide(session: Session) -> None:
+            patients = Patients(session)
+            patients.release(patients.get_locked(wanted))
+
+        self.store.change(("release", patient_id), decide)
+
+    @rpc(expected_exceptions=errors.SchedulingError)
+    def erase(self, patient_id: int) -> None:
+        """Leave nothing of the patient but the number. Erasing again tells the others again, in
+        case that one of them was kept from finishing.
+
+        :raises PatientNotFound, LegalHold: and nothing is changed.
+        """
+        wanted, now = load_id(patient_id), self.clock()
+
+        def decide(session: Session) -> None:
+            patients = Patients(session)
+            patient = patients.get_to_erase(wanted)
+            check_may_be_erased(held_since=patient.held_since)
+            patients.erase(patient, now=now)
+            gone = errors.PatientNotFound(wanted)
+            forget_answers_about(session, self.store.answers, wanted, instead=gone)
+            patients.tell("erased", patient, now=now, correlation_id=self.call.correlation_id)
+
+        self.store.change(("erase", patient_id), decide)
+
+    @rpc(expected_exceptions=errors.SchedulingError)
     def health(self) -> str:
         """``ok``, or :raises Unavailable: when the database does not answer."""
         return self.store.transact(database_answers)
@@ -111,3 +177,9 @@ class PatientService:
 
 def _dump(patient: object) -> dict[str, Any]:
     return PatientSchema().dump(patient)
+
+
+def _dump_hold(patient: Patient) -> dict[str, Any] | None:
+    if patient.held_since is None:
+        return None
+    return {"reason": patient.hold_reason, "since": as_instant(patient.held_since)}

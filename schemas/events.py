@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import EXCLUDE, Schema, fields
 from marshmallow.validate import Equal, OneOf
 
+from schemas.errors import InvalidInput
 from schemas.fields import Identifier, Instant, WholeNumber
+from schemas.loading import load
 
 NAMES: Mapping[str, tuple[str, ...]] = {
-    "patient": ("registered", "updated"),
+    "patient": ("registered", "updated", "erased"),
     "doctor": ("registered", "updated"),
     "appointment": ("scheduled", "cancelled"),
 }
@@ -85,3 +87,16 @@ def envelope(
         "correlationid": correlation_id,
         "data": DATA[source]().dump(data),
     })
+
+
+def read_event(event: object, *, source: str, name: str) -> dict[str, Any]:
+    """The data of an event, by attribute name (``patient_id``), for who reacts to it.
+
+    Members that are not known here are passed over: a newer publisher may have added them.
+
+    :raises InvalidInput: when it is no event, or another one.
+    """
+    told = load(EventSchema(unknown=EXCLUDE), event)
+    if told["type"] != f"{source}.{name}":
+        raise InvalidInput({"type": f"Must be {source}.{name}."})
+    return load(DATA[source](unknown=EXCLUDE), told["data"])

@@ -5,6 +5,7 @@ once, and the same failure comes round a thousand times a second.
 """
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import eventlet
@@ -14,6 +15,7 @@ from nameko.events import EventHandler as StockEventHandler
 from nameko.exceptions import ContainerBeingKilled
 
 from config.messaging.call import CORRELATION, complete
+from config.messaging.connection import BROKEN
 from config.messaging.rpc import QueueConsumer
 
 _log = logging.getLogger("events")
@@ -48,17 +50,27 @@ class EventHandler(StockEventHandler):
             self.queue_consumer.requeue_message(message)
 
     def _settle(
-        self, message: Message, worker: WorkerContext, result: Any = None, exc_info: Any = None
+        self, message: Message, worker: WorkerContext, result: Any, exc_info: Any
     ) -> tuple[Any, Any]:
-        if exc_info is None:
-            self.queue_consumer.ack_message(message)
-        elif issubclass(exc_info[0], self.expected_exceptions):
-            _log.error("event refused", extra={"event": self.event_type})
-            message.reject()
-        else:
-            eventlet.sleep(PAUSE_SECONDS)
-            self.queue_consumer.requeue_message(message)
+        settle = self._answer(message, exc_info)
+        try:
+            # What came over a connection that is gone, the broker gives to somebody again.
+            if message.channel.connection:
+                settle()
+        except BROKEN as broken:
+            # Raised on, it would end the whole service, as Nameko has it.
+            _log.warning("event not settled", extra={"error": type(broken).__name__})
         return result, exc_info
+
+    def _answer(self, message: Message, exc_info: Any) -> Callable[[], None]:
+        """What to tell the broker, when it is time to."""
+        if exc_info is None:
+            return message.ack
+        if issubclass(exc_info[0], self.expected_exceptions):
+            _log.error("event refused", extra={"event": self.event_type})
+            return message.reject
+        eventlet.sleep(PAUSE_SECONDS)
+        return message.requeue
 
 
 event_handler = EventHandler.decorator

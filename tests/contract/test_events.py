@@ -114,6 +114,27 @@ def test_each_change_is_told_once_in_order_as_its_schema_says(
     assert subscription.get(no_ack=True) is None, "a repeated cancellation is told to nobody"
 
 
+def test_an_erasure_is_told_by_number_and_cancels_what_is_to_come(
+    stack: System, subscription: Queue
+) -> None:
+    patient, doctor = register(stack)
+    date = (datetime.now(UTC) + timedelta(days=41)).strftime("%Y-%m-%dT10:00:00Z")
+    body = {"patientId": patient, "doctorId": doctor, "date": date, "description": "Markerpain"}
+    with stack.client() as http:
+        booked = http.post("/appointments", json=body).json()["id"]
+        erased = http.delete(f"/patients/{patient}", headers={"X-Correlation-Id": "told-gone"})
+        assert erased.status_code == 202, erased.text
+    messages = take(subscription, 5)
+    for message in messages:
+        _check_event(message)
+    told = {event.payload["type"]: event.payload for event in messages}
+    gone, cancelled = told["patient.erased"], told["appointment.cancelled"]
+    assert (gone["subject"], gone["sequence"]) == (str(patient), 2)
+    assert gone["data"] == {"patientId": patient}
+    assert (cancelled["subject"], cancelled["sequence"]) == (str(booked), 2)
+    assert {gone["correlationid"], cancelled["correlationid"]} == {"told-gone"}
+
+
 def _check_event(message: Any) -> None:
     event = message.payload
     assert EventSchema().validate(event) == {}

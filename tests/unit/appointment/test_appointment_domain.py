@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appointment.domain import BUCKET, buckets, check_in_future, period, start_instant
+from appointment.domain import (
+    BOOKED,
+    BUCKET,
+    CANCELLED,
+    buckets,
+    check_in_future,
+    is_upcoming,
+    period,
+    start_instant,
+)
 from schemas.errors import InThePast, InvalidInput
 
 BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"
@@ -149,6 +158,19 @@ def test_the_future_is_the_same_in_every_zone():
     ten_in_berlin = datetime(2027, 3, 1, 10, tzinfo=timezone(timedelta(hours=1)))
     with pytest.raises(InThePast):
         check_in_future(ten_in_berlin, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("status", "start", "upcoming"),
+    [
+        (BOOKED, NOW + timedelta(microseconds=1), True),
+        (BOOKED, NOW, False),
+        (BOOKED, NOW - timedelta(days=1), False),
+        (CANCELLED, NOW + timedelta(days=1), False),
+    ],
+)
+def test_what_is_booked_and_has_not_begun_is_upcoming(status, start, upcoming):
+    assert is_upcoming(status=status, starts_at=start, now=NOW) is upcoming
 
 
 # The buckets

@@ -44,6 +44,7 @@ def test_the_three_services_and_their_background_programs_are_there():
         "patient-background",
         "doctor-background",
         "appointment-background",
+        "gateway-background",
     ]
 
 

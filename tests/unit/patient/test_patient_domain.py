@@ -1,11 +1,11 @@
-"""What makes a patient's record plausible."""
+"""What makes a patient's record plausible, and when it may go."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
-from patient.domain import check_date_of_birth
-from schemas.errors import InvalidInput
+from patient.domain import check_date_of_birth, check_may_be_erased
+from schemas.errors import InvalidInput, LegalHold
 
 TODAY = date(2027, 3, 1)
 
@@ -49,3 +49,12 @@ def test_a_leap_days_130th_birthday_falls_into_a_year_without_one():
 def test_on_a_leap_day_the_28th_of_february_130_years_ago_is_too_long_ago():
     assert refusal(date(1894, 2, 28), today=date(2024, 2, 29))
     check_date_of_birth(date(1894, 3, 1), today=date(2024, 2, 29))
+
+
+def test_a_record_that_is_held_may_not_be_erased():
+    with pytest.raises(LegalHold):
+        check_may_be_erased(held_since=datetime(2027, 3, 1, tzinfo=UTC))
+
+
+def test_a_record_that_nobody_holds_may_be_erased():
+    check_may_be_erased(held_since=None)

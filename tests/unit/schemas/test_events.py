@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from marshmallow import ValidationError
 
-from schemas.events import DATA, NAMES, EventSchema, envelope
+from schemas.errors import InvalidInput
+from schemas.events import DATA, NAMES, EventSchema, envelope, read_event
 
 NINE = datetime(2027, 3, 1, 9, tzinfo=UTC)
 CHECK_UP = {
@@ -116,3 +117,35 @@ def test_an_event_without_one_of_its_members_is_not_read(member):
     with pytest.raises(ValidationError) as refused:
         EventSchema().load(event)
     assert list(refused.value.messages) == [member]
+
+
+def test_who_reacts_to_an_event_reads_its_data():
+    read = read_event(told(), source="appointment", name="scheduled")
+    assert read == CHECK_UP
+
+
+def test_what_a_newer_publisher_adds_is_passed_over():
+    event = told() | {"traceparent": "00-1", "data": told()["data"] | {"room": 7}}
+    assert read_event(event, source="appointment", name="scheduled") == CHECK_UP
+
+
+@pytest.mark.parametrize(
+    ("changes", "member"),
+    [
+        ({"type": "appointment.cancelled"}, "type"),
+        ({"type": "appointment.paid"}, "type"),
+        ({"data": {"patientId": 1}}, "appointmentId"),
+        ({"data": [1]}, "data"),
+        ({"time": "soon"}, "time"),
+    ],
+)
+def test_another_event_than_the_one_that_is_reacted_to_is_refused(changes, member):
+    with pytest.raises(InvalidInput) as refused:
+        read_event(told() | changes, source="appointment", name="scheduled")
+    assert member in refused.value.errors
+
+
+@pytest.mark.parametrize("junk", [None, [], "text", b"bytes", 7])
+def test_what_is_no_event_at_all_is_refused(junk):
+    with pytest.raises(InvalidInput):
+        read_event(junk, source="appointment", name="scheduled")

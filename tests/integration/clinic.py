@@ -1,0 +1,125 @@
+"""The services on databases of a test's own, as Nameko hands them to a worker, without a broker."""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from appointment import models as appointment_models
+from appointment.background import AppointmentBackground
+from appointment.service import AppointmentService
+from config.clock import utc_now
+from config.encryption import SEALED, VAULT, Unreadable, Vault
+from config.idempotency import Store
+from config.messaging.call import Call
+from config.messaging.client import Answer
+from config.programs import catalogue
+from gateway import models as gateway_models
+from gateway.background import GatewayBackground
+from patient import models as patient_models
+from patient.service import PatientService
+from schemas import errors
+from tests.integration.databases import transactions
+from tests.vaults import vault_for
+
+DATABASES = ("patient", "appointment", "gateway")
+
+
+@dataclass(frozen=True)
+class Clinic:
+    """``engines`` by the name of the database, each migrated and with its vault of the run."""
+
+    engines: Mapping[str, Engine]
+
+    def patients(self, key: str | None = None) -> PatientService:
+        """:param key: the idempotency key of the next change, or a new one for each."""
+        service = PatientService()
+        self._equip(service, "patient", patient_models.Answer, subject="id", key=key)
+        service.config = {"PHONE_REGION": None}
+        return service
+
+    def appointments(self, key: str | None = None) -> AppointmentService:
+        """Every doctor is known to it, and the patients who are."""
+        service = AppointmentService()
+        self._equip(
+            service, "appointment", appointment_models.Answer, subject="patientId", key=key
+        )
+        service.ask = self._answer
+        return service
+
+    def appointment_background(self) -> AppointmentBackground:
+        service = AppointmentBackground()
+        self._equip(service, "appointment", appointment_models.Answer, subject="patientId")
+        return service
+
+    def gateway_background(self) -> GatewayBackground:
+        service = GatewayBackground()
+        self._equip(service, "gateway", gateway_models.Answer)
+        return service
+
+    def _answer(self, *requests: Any) -> list[Answer]:
+        patient, _ = requests
+        return [Answer(self.patients().exists(*patient.args)), Answer({"timezone": "UTC"})]
+
+    def _equip(
+        self,
+        service: Any,
+        database: str,
+        answers: Any,
+        *,
+        subject: str | None = None,
+        key: str | None = None,
+    ) -> None:
+        def call() -> Call:
+            made = uuid.uuid4().hex
+            return Call(
+                correlation_id=made, deadline=time.time() + 20, key=key or made, context={}
+            )
+
+        service.store = Store(
+            transactions(self.engines[database], vault_for(database)),
+            call=call,
+            answers=answers,
+            errors=errors,
+            vault=vault_for(database),
+            subject=subject,
+        )
+        service.call, service.clock = call(), utc_now
+
+    def session(self, database: str) -> Session:
+        return Session(self.engines[database], info={VAULT: vault_for(database)})
+
+    def events(self, table: Any, database: str, **of: Any) -> list[dict[str, Any]]:
+        """What the relay would publish, in order."""
+        with self.session(database) as session:
+            rows = session.scalars(select(table).filter_by(**of).order_by(table.position))
+            return [json.loads(row.body) for row in rows]
+
+    def told_of(self, patient_id: int) -> list[dict[str, Any]]:
+        return self.events(patient_models.Outbox, "patient", subject=str(patient_id))
+
+    def everything(self) -> Iterator[str]:
+        """All that can be read in any table by who has the keys."""
+        for database, engine in self.engines.items():
+            yield from readable(engine, vault_for(database))
+
+
+def readable(engine: Engine, vault: Vault) -> Iterator[str]:
+    """All that can be read in a database by who has its keys."""
+    for table in catalogue().tables(vault.database).sorted_tables:
+        keys = list(table.primary_key.columns)
+        with engine.connect() as connection:
+            rows = connection.execute(select(table)).mappings().all()
+        for row in rows:
+            for column in table.columns:
+                yield repr(row[column])
+                if column.info.get(SEALED) and row[column]:
+                    with suppress(Unreadable):
+                        place = {"table": table.name, "column": column.name}
+                        yield vault.open(row[column], row=row[keys[0]], **place)
