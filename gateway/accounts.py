@@ -10,9 +10,10 @@ from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Transaction
 
+from config.answers import forget_answers_about
 from config.encryption import VAULT, Vault
-from gateway.models import Account, FamiliarAddress, Session
-from schemas.accounts import ADMIN
+from gateway.models import Account, Answer, FamiliarAddress, Session
+from schemas.accounts import ADMIN, PATIENT
 from schemas.errors import AccountNotFound, EmailTaken, Unauthenticated
 from schemas.people import email_key
 
@@ -88,6 +89,17 @@ class Accounts:
         for account in self.of(role, subject_id):
             # Locked: a session that begins meanwhile would keep its account from being removed.
             self.remove(self.get_locked(account.id))
+        gone = AccountNotFound("of this person")
+        forget_answers_about(self._transaction, Answer, subject_id, instead=gone)
+
+    def forget_unfinished(self, *, before: datetime) -> None:
+        """Remove logins that have waited for their record since ``before`` then: nobody can finish
+        them any more, and their addresses are free again."""
+        waiting = select(Account).where(
+            Account.role == PATIENT, Account.subject_id.is_(None), Account.created_at < before
+        )
+        for account in self._transaction.scalars(waiting.with_for_update()).all():
+            self.remove(account)
 
     def remove(self, account: Account) -> None:
         """With what is known of its sign-ins."""

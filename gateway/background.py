@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from nameko.timer import timer
 
+from config.answers import KEPT_FOR
 from config.housekeeping import HOURLY, Housekeeping
 from config.messaging.events import event_handler
 from config.service_database import Database
@@ -38,6 +39,9 @@ class GatewayBackground(Housekeeping):
     def forget_old_sign_ins(self) -> None:
         """A batch at a time, each in a transaction of its own, so that nobody waits for it."""
         now = self.clock()
+        self.store.transact(
+            lambda transaction: Accounts(transaction).forget_unfinished(before=now - KEPT_FOR)
+        )
         while self.store.transact(
             lambda transaction: Sessions(transaction).forget_some(
                 before=now - OVER_FOR, limit=BATCH

@@ -4,6 +4,7 @@ What comes through the gateway is recorded there, with who signed in.
 """
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 from nameko.containers import WorkerContext
@@ -60,16 +61,17 @@ def entries(
 ) -> list[Entry]:
     """One for each person whose data the result holds; one at least."""
     service, method = worker_ctx.service_name, worker_ctx.entrypoint.method_name
-    resource = _named(service, _record_id(worker_ctx, result))
+    asked = _arguments(worker_ctx)
+    resource = _named(service, asked.get(f"{service}_id", _id_of(result)))
     kind, member = subject
     # Without a result, as after a refusal, the arguments tell who was asked for.
-    own = resource if kind == service else None
+    meant = _named(kind, asked.get(f"{kind}_id", _id_of(result) if kind == service else None))
     return [
         Entry(
             actor_role=OPERATOR.role,
             action=f"{service}.{method}",
             resource=resource,
-            subject=_named(kind, person) or own,
+            subject=_named(kind, person) or meant,
             outcome="ok" if exc_info is None else _code(worker_ctx, exc_info[1]),
             correlation_id=call_of(worker_ctx).correlation_id,
         )
@@ -77,18 +79,23 @@ def entries(
     ]
 
 
-def _record_id(worker_ctx: WorkerContext, result: Any) -> int | None:
-    """The first id among the arguments, or that of what was made."""
-    arguments = (*worker_ctx.args, *worker_ctx.kwargs.values())
-    given = next((value for value in arguments if _is_id(value)), None)
-    return given if given is not None or not isinstance(result, Mapping) else result.get("id")
+def _arguments(worker_ctx: WorkerContext) -> dict[str, Any]:
+    """What the method was called with, by the names of its parameters."""
+    method = getattr(worker_ctx.container.service_cls, worker_ctx.entrypoint.method_name)
+    _, *parameters = signature(method).parameters
+    return dict(zip(parameters, worker_ctx.args, strict=False)) | worker_ctx.kwargs
+
+
+def _id_of(result: Any) -> Any:
+    """That of what was made, say."""
+    return result.get("id") if isinstance(result, Mapping) else None
 
 
 def _people(result: Any, member: str) -> list[int | None]:
     """The ids in a record, or in each record of a list, each once; nobody if there is none."""
-    if not isinstance(result, Mapping):
-        return [None]
-    records = [result, *result.get("items", ())]
+    records = result if isinstance(result, list) else [result]
+    if isinstance(result, Mapping):
+        records = [result, *result.get("items", ())]
     found = (record.get(member) for record in records if isinstance(record, Mapping))
     return [*dict.fromkeys(person for person in found if _is_id(person))] or [None]
 

@@ -12,6 +12,20 @@ from schemas import errors
 SERVICES = [each for each in catalogue().programs if not each.name.endswith("background")]
 
 
+class Things:
+    """Methods to be called, by the names of their parameters."""
+
+    def get(self, thing_id): ...
+
+    def create(self, thing): ...
+
+    def find(self): ...
+
+    def export(self, person_id): ...
+
+    def have_met(self, other_id, person_id): ...
+
+
 def recorded(method, *args, result=None, error=None, subject=("person", "personId"), **kwargs):
     """(resource, subject, outcome) of each entry."""
     entrypoint = Rpc(expected_exceptions=errors.SchedulingError)
@@ -22,7 +36,7 @@ def recorded(method, *args, result=None, error=None, subject=("person", "personI
         args=args,
         kwargs=kwargs,
         data={"correlation_id": "abc"},
-        container=SimpleNamespace(config={"CALL_SECONDS": 5}),
+        container=SimpleNamespace(config={"CALL_SECONDS": 5}, service_cls=Things),
     )
     exc_info = error and (type(error), error, None)
     made = entries(worker, result, exc_info, subject=subject)
@@ -56,6 +70,19 @@ def test_an_argument_by_name_counts_as_well():
 def test_a_list_leaves_one_entry_for_each_person():
     result = {"items": [{"personId": 1}, {"personId": 2}, {"personId": 1}, {}, "odd"]}
     assert recorded("find", result=result) == [(None, "person/1", "ok"), (None, "person/2", "ok")]
+
+
+def test_a_bare_list_leaves_one_entry_for_each_person_too():
+    result = [{"id": 5, "personId": 1}, {"id": 6, "personId": 2}]
+    assert recorded("export", 1, result=result) == [
+        (None, "person/1", "ok"), (None, "person/2", "ok")
+    ]
+
+
+def test_who_was_asked_for_is_named_though_nothing_was_found():
+    assert recorded("export", 12, result=[]) == [(None, "person/12", "ok")]
+    assert recorded("have_met", 3, 12, result=True) == [(None, "person/12", "ok")]
+    assert recorded("have_met", 3, person_id=12, result=False) == [(None, "person/12", "ok")]
 
 
 def test_a_refusal_leaves_its_code():

@@ -235,3 +235,13 @@ def test_another_administrator_may_choose_the_same_key(serve):
     assert serve().post("/accounts", json=NEW, headers=headers).status_code == 201
     taken = serve().post("/accounts", json=NEW, headers=headers)
     assert (taken.status_code, taken.get_json()["code"]) == (409, "email_taken")
+
+
+def test_nothing_kept_about_a_login_is_told_after_it_was_erased(serve, office, pool):
+    client, headers = serve(pool), {"Idempotency-Key": "k"}
+    body = {**NEW, "email": "ada@example.org", "role": PATIENT, "subjectId": 7}
+    assert client.post("/accounts", json=body, headers=headers).status_code == 201
+    visit_to(office).run(lambda transaction: Accounts(transaction).close_for(PATIENT, 7))
+    again = client.post("/accounts", json=body, headers=headers)
+    assert again.status_code == 404 and "ada" not in again.get_data(as_text=True)
+    assert not visit_to(office).run(lambda transaction: Accounts(transaction).of(PATIENT, 7))

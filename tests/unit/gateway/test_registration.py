@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from config.answers import KEPT_FOR
+from config.clock import utc_now
 from config.messaging.call import DeadlineExceeded
 from config.messaging.client import Answer
 from gateway import sign_in
+from gateway.accounts import Accounts
 from gateway.models import Account
 from gateway.registration import register
 from gateway.throttle import AttemptLimits
@@ -225,3 +228,26 @@ def test_a_login_that_was_removed_meanwhile_is_not_made_again(office, patients):
     with pytest.raises(AccountNotFound):
         send(office)
     assert accounts_in(office) == 0
+
+
+def forget_unfinished(office, *, after):
+    """What the gateway's background service does, so long after now."""
+    visit_to(office).run(
+        lambda transaction: Accounts(transaction).forget_unfinished(before=utc_now() + after)
+    )
+
+
+def test_a_registration_that_nobody_finished_is_forgotten(office, patients):
+    patients.breaks = [(Unavailable("patient"), False)]
+    with pytest.raises(Unavailable):
+        send(office)
+    forget_unfinished(office, after=-KEPT_FOR)
+    assert accounts_in(office) == 1
+    forget_unfinished(office, after=KEPT_FOR)
+    assert accounts_in(office) == 0
+
+
+def test_finished_registrations_are_not_forgotten(office):
+    send(office)
+    forget_unfinished(office, after=KEPT_FOR)
+    assert accounts_in(office) == 1
