@@ -16,7 +16,7 @@ from config.audit.commands import audit
 from config.keys import fresh, kept
 from config.settings import (
     KEYS,
-    SERVICE_KEYS,
+    STORE_KEYS,
     Settings,
     SettingsError,
     beside_stack,
@@ -57,24 +57,23 @@ def serve(program: str) -> None:
     """Run one PROGRAM of config/services.yml on the servers that the environment names."""
     from config.programs import GATEWAY, catalogue
 
-    needed = KEYS if program == GATEWAY else SERVICE_KEYS
-    settings = _settings(partial(real_settings, keys=needed))
-
     if program not in catalogue().names:
         there_are = ", ".join(catalogue().names)
         raise click.UsageError(f"There is no program {program}; there are {there_are}.")
     if program == GATEWAY:
+        _settings(partial(real_settings, keys=KEYS))
         _become_gunicorn()
     _patch()
     from config import process
+    from config.rights import keys_needed
 
-    process.serve(settings, program)
+    process.serve(_settings(partial(real_settings, keys=keys_needed(program))), program)
 
 
 @main.command()
 def migrate() -> None:
     """Create or upgrade every service's database."""
-    settings = _settings(real_settings)
+    settings = _settings(partial(real_settings, keys=STORE_KEYS))
     from sqlalchemy.exc import OperationalError
 
     from config.encryption import Vault

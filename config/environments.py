@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from config.programs import GATEWAY
+from config.rights import keys_needed
 from config.servers.process import write_private
-from config.settings import KEYS, SERVICE_KEYS, Settings
+from config.settings import KEYS, Settings
 
 ADMINISTRATOR = ("ADMIN_EMAIL", "ADMIN_PASSWORD")
 SECRETS = frozenset((*KEYS, *ADMINISTRATOR, "AMQP_ADMIN_URL"))
@@ -17,7 +18,7 @@ def environment_of(
     program: str, *, everything: Mapping[str, str], own: Mapping[str, str]
 ) -> dict[str, str]:
     """``everything`` without the secrets that are not for ``program``, and ``own`` in its place."""
-    needed = {*KEYS, *ADMINISTRATOR} if program == GATEWAY else {*SERVICE_KEYS}
+    needed = {*keys_needed(program)} | ({*ADMINISTRATOR} if program == GATEWAY else set())
     kept_back = SECRETS - needed
     return {name: value for name, value in everything.items() if name not in kept_back} | {**own}
 

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ class StartRefused(Exception):
 def held_folder(folder: Path) -> Iterator[None]:
     """Hold ``folder`` for this process alone: two relays on one outbox would publish twice."""
     try:
+        # What is made in it from now on is for us alone: databases, keys, logins.
+        os.umask(0o077)
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
     except OSError as refused:

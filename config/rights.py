@@ -22,7 +22,8 @@ from nameko.rpc import Rpc
 from config.messaging.outbox import OutboxRelay
 from config.messaging.peers import Peers
 from config.messaging.rpc import REPLY_TO
-from config.programs import GATEWAY, OPERATOR, Catalogue
+from config.programs import GATEWAY, OPERATOR, Catalogue, catalogue
+from config.settings import KEYS, SERVICE_KEYS, STORE_KEYS
 
 AUDIT = "audit"
 
@@ -100,6 +101,13 @@ def all_rights(catalogue: Catalogue) -> dict[str, Rights]:
         # Any service, so that Nameko can say that there is none of that name.
         OPERATOR: Rights(broker=_asks([ANY_SERVICE], SHELL_REPLIES, SHELL_QUEUE), databases={}),
     }
+
+
+def keys_needed(program: str) -> tuple[str, ...]:
+    """The key rings that it does not start without; it should be given no others."""
+    if program == GATEWAY:
+        return KEYS
+    return SERVICE_KEYS if _has(catalogue().program(program).service(), Rpc) else STORE_KEYS
 
 
 def _databases(catalogue: Catalogue, own: str, *, audits: bool) -> dict[str, frozenset[str]]:

@@ -28,15 +28,16 @@ from config.variables import (
     KEYS,
     SERVERS,
     SERVICE_KEYS,
+    STORE_KEYS,
     VARIABLES,
     Variable,
     table,
 )
 
 __all__ = [
-    "KEYS", "SERVERS", "SERVICE_KEYS", "VARIABLES", "Settings", "SettingsError", "beside_stack",
-    "embedded_settings", "environment", "local_settings", "real_settings", "setup_settings",
-    "stack_file", "table", "with_keys",
+    "KEYS", "SERVERS", "SERVICE_KEYS", "STORE_KEYS", "VARIABLES", "Settings", "SettingsError",
+    "beside_stack", "embedded_settings", "environment", "local_settings", "real_settings",
+    "setup_settings", "stack_file", "table", "with_keys",
 ]
 
 EMBEDDED_BROKER = "memory://localhost/"
@@ -71,6 +72,7 @@ class Settings:
     access_minutes: int = 15
     session_days: int = 14
     auth_rate_limit_per_minute: int = 20
+    trust_local_servers: bool = False
     trusted_proxies: int = 0
     cors_origins: frozenset[str] = frozenset()
 
@@ -129,7 +131,7 @@ def _real(env: Env, keys: Iterable[str]) -> Settings:
     unset = [name for name in keys if not env.str(name, "")]
     if unset:
         raise SettingsError(f"{listed(unset)} must be set; `clinic keys` makes some.")
-    check_addresses(addresses)
+    check_addresses(addresses, trust_local=_trust_local(env))
     return with_keys(_read(env, addresses), {name: env.str(name, "") for name in KEYS})
 
 
@@ -140,7 +142,7 @@ def local_settings() -> Settings:
     """
     env = Env()
     addresses = {name: env.str(name, "") for name in {*SERVERS, *ADMINISTRATION}}
-    check_addresses(addresses)
+    check_addresses(addresses, trust_local=_trust_local(env))
     return _read(env, addresses)
 
 
@@ -154,8 +156,16 @@ def setup_settings() -> Settings:
     missing = [name for name, address in addresses.items() if not address]
     if missing:
         raise SettingsError(f"{listed(missing)} must be set, for an administrator.")
-    check_addresses(addresses)
+    check_addresses(addresses, trust_local=_trust_local(env))
     return _read(env, addresses | {"REDIS_URL": ""})
+
+
+def _trust_local(env: Env) -> bool:
+    name = "TRUST_LOCAL_SERVERS"
+    try:
+        return bool(env.bool(name, DEFAULTS[name]))
+    except (EnvError, ValueError) as refused:
+        raise SettingsError(f"{name} must be true or false.") from refused
 
 
 def environment() -> dict[str, str]:
@@ -192,7 +202,9 @@ def _read(env: Env, addresses: Mapping[str, str]) -> Settings:
 
 def _value(env: Env, variable: Variable) -> Any:
     """What is set, of the default's type; no number is below 0, nor 0 unless the default is."""
-    read: dict[type, Callable[..., Any]] = {int: env.int, float: env.float, str: env.str}
+    read: dict[type, Callable[..., Any]] = {
+        bool: env.bool, int: env.int, float: env.float, str: env.str
+    }
     value = read[type(variable.default)](variable.name, variable.default)
     if isinstance(value, int | float) and value <= 0 and value != variable.default:
         least = "above 0" if variable.default else "0 or above"

@@ -7,10 +7,12 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from config.keys import KeyRefused, Keys, parse_ring
+from config.keys import KeyRefused, KeyRing, Keys, parse_ring
 from config.variables import KEYS
 
 SHORTEST_PASSWORD = 12
+# `guestguestguest` is long, too.
+FEWEST_CHARACTERS = 6
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 
 # By setting: the schemes that are understood, and what the address looks like.
@@ -26,11 +28,16 @@ class SettingsError(Exception):
     """The settings do not allow a start; the text says which one and what it should be."""
 
 
-def check_addresses(addresses: Mapping[str, str]) -> None:
-    """:raises SettingsError: naming one that is set and cannot be used."""
+def check_addresses(addresses: Mapping[str, str], *, trust_local: bool) -> None:
+    """:raises SettingsError: naming one that is set and cannot be used.
+
+    :param trust_local: whether servers on this machine may keep the passwords they came with.
+    """
     for name, address in addresses.items():
         if address:
-            _check_password(name, _split(name, address))
+            server = _split(name, address)
+            if not (trust_local and server.hostname in LOOPBACK):
+                _check_password(name, server)
 
 
 def _split(name: str, address: str) -> SplitResult:
@@ -48,12 +55,12 @@ def _split(name: str, address: str) -> SplitResult:
 
 
 def _check_password(name: str, server: SplitResult) -> None:
-    """On this very machine a server may keep what it came with; over a network it may not."""
     password = unquote(server.password or "")
-    if len(password) < SHORTEST_PASSWORD and server.hostname not in LOOPBACK:
+    if len(password) < SHORTEST_PASSWORD or len(set(password)) < FEWEST_CHARACTERS:
         raise SettingsError(
-            f"{name} must carry a password of at least {SHORTEST_PASSWORD} characters; "
-            "only a server on this machine may keep the one that it came with."
+            f"{name} must carry a password of at least {SHORTEST_PASSWORD} characters, "
+            f"{FEWEST_CHARACTERS} of them different. TRUST_LOCAL_SERVERS=true lets servers on "
+            "this machine keep those that they came with."
         )
 
 
@@ -67,6 +74,10 @@ def checked_keys(rings: Mapping[str, str]) -> Keys:
             except KeyRefused as refused:
                 raise SettingsError(f"{name} {refused}.") from refused
     _check_apart(rings)
+    if len(parsed.get("index", KeyRing()).ids) > 1:
+        raise SettingsError(
+            "INDEX_KEYS must hold one key: by another one nobody would be found any more."
+        )
     return Keys(**parsed)
 
 

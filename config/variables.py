@@ -7,6 +7,8 @@ SERVERS = ("AMQP_URI", "DATABASE_URL", "REDIS_URL")
 ADMINISTRATION = ("AMQP_URI", "DATABASE_URL", "AMQP_ADMIN_URL")
 GATEWAY_KEYS = ("TOKEN_KEYS",)
 SERVICE_KEYS = ("CALLER_KEYS", "DATA_KEYS", "INDEX_KEYS", "AUDIT_KEYS")
+# Who takes no calls needs neither to know who calls nor to record it.
+STORE_KEYS = ("DATA_KEYS", "INDEX_KEYS")
 KEYS = GATEWAY_KEYS + SERVICE_KEYS
 
 
@@ -37,6 +39,11 @@ VARIABLES = (
         "`make stack` use it, to make a user for each program",
     ),
     Variable("REDIS_URL", "", "Redis, `redis://:password@host:6379/0`; real mode only"),
+    Variable(
+        "TRUST_LOCAL_SERVERS",
+        False,
+        "`true` takes any password for servers on this machine; for trying things out",
+    ),
     Variable(
         "TLS_CA_FILE",
         "",

@@ -89,8 +89,8 @@ class Accounts:
         for account in self.of(role, subject_id):
             # Locked: a session that begins meanwhile would keep its account from being removed.
             self.remove(self.get_locked(account.id))
-        gone = AccountNotFound("of this person")
-        forget_answers_about(self._transaction, Answer, subject_id, instead=gone)
+            gone = AccountNotFound(account.id)
+            forget_answers_about(self._transaction, Answer, account.id, instead=gone)
 
     def forget_unfinished(self, *, before: datetime) -> None:
         """Remove logins that have waited for their record since ``before`` then: nobody can finish
@@ -200,6 +200,11 @@ class FamiliarAddresses:
             FamiliarAddress.seen_at > now - FAMILIAR_FOR,
         )
         return bool(self._transaction.scalar(found))
+
+    def seen(self, account_id: int) -> list[datetime]:
+        """When each address was last signed in from."""
+        theirs = select(FamiliarAddress.seen_at).where(FamiliarAddress.account_id == account_id)
+        return list(self._transaction.scalars(theirs.order_by(FamiliarAddress.seen_at)))
 
     def saw(self, account_id: int, address_key: str, *, now: datetime) -> None:
         """Call with the account locked: of two first times at once, one would fail."""

@@ -53,7 +53,7 @@ class Application:
         return self._serve(environ, start_response)
 
     def close(self) -> None:
-        self.office.trail.close()
+        self.office.close()
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         started = time.time()
@@ -76,10 +76,10 @@ class Application:
             return allowed
         found = _Found()
         response = _guarded(visit, lambda: self._answer(visit, found))
-        if found.route and found.route.personal:
-            answer = response
-            response = _guarded(visit, lambda: _recorded(visit, found, answer))
-        _log_request(visit, found.route, response, started)
+        route, answer = found.route, response
+        if route and route.personal:
+            response = _guarded(visit, lambda: _recorded(visit, route, found.ids, answer))
+        _log_request(visit, route, response, started)
         return response
 
     def _answer(self, visit: Visit, found: "_Found") -> Response:
@@ -120,16 +120,13 @@ def _guarded(visit: Visit, work: Callable[[], Response]) -> Response:
         return problem(error, correlation_id=visit.correlation)
 
 
-def _recorded(visit: Visit, found: _Found, response: Response) -> Response:
+def _recorded(visit: Visit, route: Route, ids: dict[str, Any], response: Response) -> Response:
     """``response``, once it is on record.
 
     :raises Unavailable: what cannot be recorded is not answered.
     """
-    assert found.route is not None
     try:
-        audit.record(
-            visit, action=found.route.name, ids=found.ids, outcome=response.status_code
-        )
+        audit.record(visit, action=route.name, ids=ids, outcome=response.status_code)
     except NotRecorded as missing:
         visit.replayed = False
         raise Unavailable("audit") from missing

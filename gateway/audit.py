@@ -4,18 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from config.audit.chain import Entry
 from config.clock import utc_now
-from gateway.visit import Visit
+from gateway.visit import ACCOUNT, Visit
+from schemas.accounts import DOCTOR, PATIENT
 
 # A request that used up its time still deserves its line.
 MIN_SECONDS = 1.0
 # Which part of an address names a record, and what kind of record that is.
-PATIENT_ID = "patient_id"
-KINDS = {
-    PATIENT_ID: "patient",
-    "doctor_id": "doctor",
-    "appointment_id": "appointment",
-    "account_id": "account",
-}
+PEOPLE = {"patient_id": PATIENT, "doctor_id": DOCTOR}
+KINDS = {**PEOPLE, "appointment_id": "appointment", "account_id": ACCOUNT}
 
 
 def record(visit: Visit, *, action: str, ids: Mapping[str, int], outcome: int) -> None:
@@ -24,7 +20,7 @@ def record(visit: Visit, *, action: str, ids: Mapping[str, int], outcome: int) -
     :raises NotRecorded: then there may be no answer either.
     """
     now, resource = utc_now(), _named(ids)
-    addressed = _named({name: ids[name] for name in ids if name == PATIENT_ID})
+    addressed = _named({name: ids[name] for name in ids if name in PEOPLE})
     whose: Sequence[str | None] = visit.concerns or [addressed]
     entries = [
         Entry(

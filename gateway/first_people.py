@@ -12,6 +12,8 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session as Transaction
 
+from config.audit.chain import Entry
+from config.audit.trail import NotRecorded
 from config.clock import utc_now
 from config.database import Transactions
 from config.keys import KeyRing
@@ -21,8 +23,9 @@ from gateway.accounts import Accounts
 from gateway.office import Office, open_office
 from gateway.passwords import check_password
 from gateway.rpc import Rpc
-from schemas.accounts import ADMIN, DOCTOR, PATIENT, STAFF
-from schemas.errors import EmailTaken, InvalidInput, Unavailable
+from schemas.accounts import ADMIN, DOCTOR, PATIENT, STAFF, LoginSchema
+from schemas.errors import EmailTaken, InvalidInput, NotFound, Unavailable
+from schemas.loading import load
 
 _log = logging.getLogger("gateway")
 
@@ -53,13 +56,16 @@ class Login:
 
 
 def check_first_administrator(settings: Settings) -> None:
-    """:raises SettingsError: when the administrator's password would not be taken from anybody."""
-    if settings.admin_email and settings.admin_password:
-        try:
-            check_password(settings.admin_password, email=settings.admin_email)
-        except InvalidInput as refused:
-            why = refused.errors["password"]
-            raise SettingsError(f"ADMIN_PASSWORD cannot be taken. {why}") from refused
+    """:raises SettingsError: when the administrator could not sign in with what is set."""
+    if not settings.admin_email or not settings.admin_password:
+        return
+    login = {"email": settings.admin_email, "password": settings.admin_password}
+    try:
+        email = load(LoginSchema(), login)["email"]
+        check_password(settings.admin_password, email=email)
+    except InvalidInput as refused:
+        (field, why), *_ = refused.errors.items()
+        raise SettingsError(f"ADMIN_{field.upper()} cannot be taken. {why}") from refused
 
 
 def make_first_administrator(office: Office) -> None:
@@ -75,7 +81,7 @@ def make_first_administrator(office: Office) -> None:
                 return
             except EmailTaken:
                 return  # another process was quicker
-            except (Unavailable, SQLAlchemyError) as failure:
+            except (Unavailable, NotRecorded, SQLAlchemyError) as failure:
                 # Not up yet, or not migrated.
                 reason = {"error": type(failure).__name__}
                 _log.warning("first administrator waits", extra=reason)
@@ -89,17 +95,21 @@ def _make_administrator(office: Office, email: str, password: str) -> None:
         return
     hashed = office.passwords.hash(password, seconds=SECONDS)
 
-    def make(transaction: Transaction) -> None:
+    def make(transaction: Transaction) -> int | None:
         accounts = Accounts(transaction)
         if accounts.any_administrator():
-            return
+            return None
         if accounts.by_email(email) is not None:
             _log.error("ADMIN_EMAIL belongs to another login: choose another address")
-            return
-        accounts.open({"password_hash": hashed, "role": ADMIN}, email=email, now=utc_now())
-        _log.info("first administrator made")
+            return None
+        return accounts.open(
+            {"password_hash": hashed, "role": ADMIN}, email=email, now=utc_now()
+        ).id
 
-    _run(office, make)
+    account_id = _run(office, make)
+    if account_id is not None:
+        _record(office, "first administrator", f"account/{account_id}")
+        _log.info("first administrator made")
 
 
 def demo_people(settings: Settings) -> list[Login]:
@@ -113,7 +123,7 @@ def demo_people(settings: Settings) -> list[Login]:
     made = [
         login for login in logins if _made(office, login, records.get(login.role, lambda: None))
     ]
-    office.trail.close()
+    office.close()
     return made
 
 
@@ -137,8 +147,9 @@ def _made(office: Office, login: Login, subject: Callable[[], int | None]) -> bo
         return True
     try:
         subject_id = subject()
-    except EmailTaken:
-        # Somebody else was registered with this address meanwhile: they are not for trying out.
+    except (EmailTaken, NotFound):
+        # Somebody else was registered with this address meanwhile, or this one was erased: there
+        # is nobody for trying out.
         return False
     fields = {
         "password_hash": office.passwords.hash(login.password, seconds=SECONDS),
@@ -146,16 +157,17 @@ def _made(office: Office, login: Login, subject: Callable[[], int | None]) -> bo
         "subject_id": subject_id,
     }
 
-    def make(transaction: Transaction) -> None:
-        Accounts(transaction).open(fields, email=login.email, now=utc_now())
+    def make(transaction: Transaction) -> int:
+        return Accounts(transaction).open(fields, email=login.email, now=utc_now()).id
 
-    _run(office, make)
+    account_id = _run(office, make)
+    _record(office, "demo login", f"account/{account_id}")
     return True
 
 
 def _registered(office: Office, service: str, record: dict[str, Any]) -> int:
     """The record's id; the same when an earlier start was broken off after making it."""
-    key = f"demo {service}"
+    key = f"demo-{service}"
     rpc = Rpc(office.pools, caller=SYSTEM, ring=office.settings.keys.caller, correlation="demo")
     answer = rpc.ask(service, "create", record, key=key, deadline=time.time() + SECONDS)
     return int(answer.result()["id"])
@@ -165,6 +177,18 @@ def _demo_password(ring: KeyRing, role: str) -> str:
     """The same at each start, and another in each data folder."""
     text = b32encode(ring.derive(f"demo/{role}", ring.ids[-1])).decode().lower()
     return "-".join(textwrap.wrap(text[:16], 4))
+
+
+def _record(office: Office, action: str, resource: str) -> None:
+    entry = Entry(
+        actor_role=SYSTEM.role,
+        action=action,
+        resource=resource,
+        subject=resource,
+        outcome="ok",
+        correlation_id="start",
+    )
+    office.trail.record(entry, seconds=SECONDS)
 
 
 def _run(office: Office, work: Callable[[Transaction], Any]) -> Any:

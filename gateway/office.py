@@ -26,14 +26,17 @@ class DatabaseSessions:
     """Sessions on one database, as config.database.Transactions wants them."""
 
     def __init__(self, url: str, *, size: int, vault: Vault | None = None) -> None:
-        engine = connect(url, pool_size=size)
+        self._engine = connect(url, pool_size=size)
         # What a transaction has read may be looked at after it.
-        self._new = sessionmaker(engine, info={VAULT: vault}, expire_on_commit=False)
+        self._new = sessionmaker(self._engine, info={VAULT: vault}, expire_on_commit=False)
 
     @contextmanager
     def get_session(self, *, close_on_exit: bool) -> Iterator[Session]:
         with self._new.begin() as session:
             yield session
+
+    def close(self) -> None:
+        self._engine.dispose()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,13 @@ class Office:
     passwords: Passwords
     limits: AttemptLimits
     trail: Trail
+
+    def close(self) -> None:
+        """Write what waits for the trail, and let go of all connections."""
+        self.trail.close()
+        self.pools.close()
+        for sessions in (self.sessions, self.audit_sessions):
+            sessions.close()
 
 
 def open_office(settings: Settings) -> Office:

@@ -53,12 +53,18 @@ def page_response(
     request: ApiRequest, items: Sequence[Any], *, following: int | None
 ) -> Response:
     """As ``as_page``; the next page begins after the id ``following``, if there is one."""
-    cursor = None if following is None else _closed(following, request.path)
-    response = as_json({"items": items, "nextCursor": cursor}, status=200)
-    if cursor is not None:
-        query = urlencode({**request.args.to_dict(), "cursor": cursor})
+    body = page_body(items, following=following, path=request.path)
+    response = as_json(body, status=200)
+    if following is not None:
+        query = urlencode({**request.args.to_dict(), "cursor": body["nextCursor"]})
         response.headers["Link"] = f'<{request.path}?{query}>; rel="next"'
     return response
+
+
+def page_body(items: Sequence[Any], *, following: int | None, path: str) -> dict[str, Any]:
+    """A page of the list at ``path``."""
+    cursor = None if following is None else _closed(following, path)
+    return {"items": items, "nextCursor": cursor}
 
 
 def _limit(sent: str | None) -> int:

@@ -32,6 +32,10 @@ class Pools:
     calls: Pool
     probes: Pool
 
+    def close(self) -> None:
+        self.calls.close()
+        self.probes.close()
+
 
 def services_pools(settings: Settings) -> Pools:
     def pool(size: int) -> Pool:
@@ -48,7 +52,7 @@ class Rpc:
     def __init__(self, pools: Pools, *, caller: Caller, ring: KeyRing, correlation: str) -> None:
         self._pools = pools
         self._correlation = correlation
-        self._caller = signed(caller, correlation=correlation, ring=ring)
+        self._sign = partial(signed, caller, correlation=correlation, ring=ring)
 
     def ask(
         self, service: str, method: str, *args: Any, key: str, deadline: float
@@ -76,7 +80,7 @@ class Rpc:
             correlation=self._correlation,
             seconds=deadline - time.time(),
             key=key,
-            caller=self._caller,
+            caller=self._sign(key=key),
         )
         (answer,) = pool.ask(request, headers=headers_of(context), deadline=deadline)
         return answer

@@ -1,5 +1,6 @@
 """Signing in and out. Whether an e-mail address has an account shows in no status, body or time."""
 
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +11,11 @@ from gateway.accounts import Accounts, FamiliarAddresses, Sessions
 from gateway.models import Account
 from gateway.passwords import check_password
 from gateway.tokens import Pair
-from gateway.visit import Visit
+from gateway.visit import ACCOUNT, Visit
 from schemas.errors import AccountNotFound, BadCredentials, InvalidInput, Unauthenticated
 from schemas.people import email_key
+
+_log = logging.getLogger("gateway")
 
 # No account has it: what is asked about an account is asked about this one when there is none.
 NO_ACCOUNT = 0
@@ -40,7 +43,7 @@ def sign_in(visit: Visit, *, email: str, password: str) -> dict[str, Any]:
     kept = account.password_hash if account and not account.disabled else None
     if account is not None:
         # For the trail: whose login was tried, whatever comes of it.
-        visit.concern("account", account.id)
+        visit.concern(ACCOUNT, account.id)
     matches = visit.office.passwords.matches(kept, password, seconds=visit.seconds_left)
     if account is None or not matches:
         raise BadCredentials()
@@ -57,15 +60,17 @@ def refresh(visit: Visit, *, token: str) -> dict[str, Any]:
     now = utc_now()
 
     def renew(transaction: Transaction) -> dict[str, Any] | None:
-        session = Sessions(transaction).refresh(session_id, number=number, key=key, now=now)
+        sessions = Sessions(transaction)
+        visit.concern(ACCOUNT, sessions.signed_in(session_id, now=now).account_id)
+        session = sessions.refresh(session_id, number=number, key=key, now=now)
         if session is None:
             return None
-        visit.concern("account", session.account_id)
         pair = visit.office.tokens.issue(session_id, refreshes=session.refreshes)
         return _signed_in(pair, session.account)
 
     renewed = visit.run(renew)
     if renewed is None:
+        _log.warning("refresh token used twice", extra={"subject": visit.concerns[-1]})
         # Only now, so that the end of the session is committed.
         raise Unauthenticated()
     return renewed

@@ -55,6 +55,13 @@ class AttemptLimits:
         """:raises TooManyAttempts:"""
         self._count(self._one_address, "password", account)
 
+    def own_record(self, *, account: str) -> None:
+        """Changes of one's own e-mail address tell which ones are taken.
+
+        :raises TooManyAttempts:
+        """
+        self._count(self._one_address, "own record", account)
+
     def _count(self, item: RateLimitItem, *key: str) -> None:
         if not self._ask(lambda limiter: limiter.hit(item, *key)):
             stats = self._ask(lambda limiter: limiter.get_window_stats(item, *key))
@@ -63,6 +70,7 @@ class AttemptLimits:
     def _ask(self, question: Callable[[SlidingWindowCounterRateLimiter], Found]) -> Found:
         try:
             return question(self._shared)
-        except (RedisError, OSError) as failure:
+        # The latter two: what lies there is no counter of ours.
+        except (RedisError, OSError, ValueError, TypeError) as failure:
             _log.warning("counting alone", extra={"error": type(failure).__name__})
             return question(self._alone)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from itsdangerous import BadData, URLSafeTimedSerializer
+from itsdangerous import BadData
 
 from config.keys import KeyRing
-from config.signing import signing_keys
+from config.signing import Signer
 from schemas.errors import Unauthenticated
 
 LONGEST = 512
@@ -27,13 +27,13 @@ class Tokens:
 
     def __init__(self, ring: KeyRing, *, access: timedelta, refresh: timedelta) -> None:
         self._access_age, self._refresh_age = access, refresh
-        self._access = _serializer(ring, "access")
-        self._refresh = _serializer(ring, "refresh")
+        self._access = Signer(ring, "token/access")
+        self._refresh = Signer(ring, "token/refresh")
 
     def issue(self, session_id: str, *, refreshes: int) -> Pair:
         return Pair(
-            access=str(self._access.dumps(session_id)),
-            refresh=str(self._refresh.dumps([session_id, refreshes])),
+            access=self._access.sign(session_id),
+            refresh=self._refresh.sign([session_id, refreshes]),
             expires_in=int(self._access_age.total_seconds()),
         )
 
@@ -51,15 +51,11 @@ class Tokens:
         return str(session_id), int(number)
 
 
-def _serializer(ring: KeyRing, purpose: str) -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(signing_keys(ring, f"token/{purpose}"), salt=purpose)
-
-
-def _load(serializer: URLSafeTimedSerializer, token: str, age: timedelta) -> Any:
+def _load(signer: Signer, token: str, age: timedelta) -> Any:
     # No token of ours is that long; checking a signature costs the more the longer the text is.
     if len(token) > LONGEST:
         raise Unauthenticated()
     try:
-        return serializer.loads(token, max_age=int(age.total_seconds()))
+        return signer.read(token, longest=age)
     except BadData as refused:
         raise Unauthenticated() from refused

@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from config.audit import reader
 from config.clock import utc_now
 from config.database import Transactions
 from config.health import database_answers
@@ -20,9 +22,12 @@ from gateway.office import DatabaseSessions, Office
 from gateway.request import ApiRequest, network_of
 from gateway.rpc import Rpc
 from schemas import errors
+from schemas.accounts import ROLES_WITH_SUBJECT
 from schemas.errors import Unavailable
 
 Result = TypeVar("Result")
+
+ACCOUNT = "account"
 
 
 @dataclass(kw_only=True)
@@ -58,6 +63,12 @@ class Visit:
         subject = f"{kind}/{record_id}"
         if subject not in self.concerns:
             self.concerns.append(subject)
+
+    def concern_login(self, account_id: int, role: str, subject_id: int | None) -> None:
+        """Say that it is about a login, and so about the person whose it is."""
+        self.concern(ACCOUNT, account_id)
+        if role in ROLES_WITH_SUBJECT and subject_id is not None:
+            self.concern(role, subject_id)
 
     def identify(self) -> None:
         """Find out who calls, by the token they bring; without one they are nobody.
@@ -99,7 +110,7 @@ class Visit:
             answers=Answer,
             errors=errors,
             vault=self.office.vault,
-            subject="subjectId",
+            subject="id",
         )
         result = store.change_after(prepare, request, work)
         self.replayed = call.replayed
@@ -115,12 +126,12 @@ class Visit:
     def _transactions(self, sessions: DatabaseSessions) -> Transactions:
         return Transactions(sessions, deadline=lambda: self.deadline, unavailable=Unavailable)
 
-    def database_answers(self) -> str:
-        """``ok`` or ``failing``, for the gateway's own database."""
-        try:
-            return self.run(database_answers)
-        except Unavailable:
-            return "failing"
+    def databases_answer(self) -> dict[str, str]:
+        """``ok`` or ``failing``, for the gateway's own database and for the audit trail."""
+        return {
+            "gateway": _verdict(lambda: self.run(database_answers)),
+            "audit": _verdict(lambda: self.read_trail(reader.trail_answers)),
+        }
 
     def ask(self, service: str, method: str, *args: Any, key: str | None = None) -> client.Answer:
         """A service's answer.
@@ -147,3 +158,10 @@ class Visit:
         if question not in self._known:
             self._known[question] = self.ask(*question).result()
         return self._known[question]
+
+
+def _verdict(check: Callable[[], str]) -> str:
+    try:
+        return check()
+    except (Unavailable, SQLAlchemyError):
+        return "failing"

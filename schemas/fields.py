@@ -154,6 +154,11 @@ def _timezones() -> frozenset[str]:
     return frozenset(available_timezones() - {"localtime", "Factory"})
 
 
+def is_id(value: object) -> bool:
+    """Whether it could be a record's id."""
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_ID
+
+
 def as_instant(moment: datetime) -> str:
     """An aware ``moment`` in UTC as RFC 3339 text that ends in ``Z``."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, func, select, type_coerce
 from sqlalchemy.orm import Session
+from sqlalchemy.types import NullType
 
 from config.audit.chain import Head
 from config.audit.models import Record
@@ -43,6 +44,12 @@ def find(
     return list(session.scalars(newest_first.limit(limit)))
 
 
+def trail_answers(session: Session) -> str:
+    """``ok``, when the table can be read."""
+    session.execute(select(Record.position).limit(1))
+    return "ok"
+
+
 def heads(connection: Connection) -> list[Head]:
     """The newest row of each chain, the chains in the order of those rows."""
     newest = select(Record.chain, func.max(Record.number).label("number"))
@@ -69,12 +76,13 @@ def witnesses(connection: Connection, end: int) -> set[str]:
 
 
 def batches(engine: Engine, end: int) -> Iterator[list[dict[str, Any]]]:
-    """All rows up to the position ``end``, in order.
+    """All rows up to the position ``end``, in order, as the driver gives them: what somebody put
+    there need not be of its column's type.
 
     Each batch is a transaction of its own: on SQLite nobody could write during a longer one.
     """
     position = 0
-    columns = Record.__table__.columns
+    columns = [type_coerce(each, NullType()).label(each.name) for each in Record.__table__.columns]
     while position < end:
         page = select(*columns).where(Record.position > position, Record.position <= end)
         with engine.connect() as connection:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Engine
@@ -62,8 +63,13 @@ class Examination:
     def chains(self) -> int:
         return len(self._chains)
 
-    def see(self, row: Mapping[str, Any]) -> None:
+    def see(self, raw: Mapping[str, Any]) -> None:
         self.rows += 1
+        try:
+            row = _typed(raw)
+        except (TypeError, ValueError, AttributeError):
+            self._see_nonsense(raw)
+            return
         head, position = Head.of(row), row["position"]
         chain = self._chains.setdefault(head.chain, _Chain(Head(head.chain, 0, "")))
         if chain.finding is None:
@@ -75,6 +81,13 @@ class Examination:
         self._missing_heads.discard(head)
         if head.mac in self._awaited_witnesses:
             self._seen_witnesses.add(head.mac)
+
+    def _see_nonsense(self, raw: Mapping[str, Any]) -> None:
+        """A row that holds what no program of ours can have written."""
+        name = str(raw["chain"])
+        chain = self._chains.setdefault(name, _Chain(Head(name, 0, "")))
+        if chain.finding is None:
+            chain.finding = Finding(name, chain.last.number + 1, raw["position"], EDITED)
 
     def _finding(self, last: Head, row: Mapping[str, Any]) -> Finding | None:
         expected = last.number + 1
@@ -113,6 +126,13 @@ class Examination:
                 yield Finding(name, first, None, f"tail cut; it went on to at least {newest}")
             elif chain.finding is None:
                 yield Finding(name, newest, None, "not the row whose head was kept")
+
+
+def _typed(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """:raises TypeError, ValueError, AttributeError: when a value is not of its column's type."""
+    at = raw["at"]
+    at = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return {**raw, "number": raw["number"] + 0, "at": at.replace(tzinfo=UTC)}
 
 
 def examine(

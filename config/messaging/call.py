@@ -88,7 +88,7 @@ def receive(sent: Mapping[str, Any], *, seconds: float, ring: KeyRing, message_i
     if CALLER in context:
         try:
             context[CHECKED_CALLER] = verified(
-                context[CALLER], correlation=context[CORRELATION], ring=ring
+                context[CALLER], correlation=context[CORRELATION], key=context[KEY], ring=ring
             )
         except ForgedCaller as forged:
             raise MalformedRequest("the caller is not signed") from forged

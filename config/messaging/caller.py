@@ -1,20 +1,22 @@
 """Who calls: signed by the gateway, carried along with every call, checked by each service.
 
 Whoever reaches the broker could write any name into a header. So a name counts only with the
-gateway's signature, and only together with the correlation id it was signed for; a call
-without one is an operator's, and audited as such.
+gateway's signature, and only for the correlation id and idempotency key it was signed with: who
+overhears it can, for a while, ask the same again. A call without one is an operator's, and audited
+as such.
 """
 
 from dataclasses import astuple, dataclass
+from datetime import timedelta
 
-from itsdangerous import BadData, URLSafeTimedSerializer
+from itsdangerous import BadData
 
 from config.keys import KeyRing
-from config.signing import signing_keys
+from config.signing import Signer
 
 PURPOSE = "caller"
-# No call takes so long, nor do clocks differ by so much; what was overheard is of no use later.
-LONGEST_CALL_SECONDS = 300
+# No call takes so long; what was overheard is of no use later.
+LONGEST_CALL = timedelta(minutes=5)
 
 
 class ForgedCaller(Exception):
@@ -42,22 +44,20 @@ OPERATOR = Caller("operator")
 SYSTEM = Caller("system")
 
 
-def signed(caller: Caller, *, correlation: str, ring: KeyRing) -> str:
-    return str(_serializer(ring).dumps([*astuple(caller), correlation]))
+def signed(caller: Caller, *, correlation: str, key: str, ring: KeyRing) -> str:
+    return Signer(ring, PURPOSE).sign([*astuple(caller), correlation, key])
 
 
-def verified(text: object, *, correlation: str, ring: KeyRing) -> Caller:
-    """:raises ForgedCaller: unless ``text`` was signed for the call ``correlation``."""
+def verified(text: object, *, correlation: str, key: str, ring: KeyRing) -> Caller:
+    """:raises ForgedCaller: unless ``text`` was signed for this call, of late."""
     try:
-        *caller, signed_for = _serializer(ring).loads(str(text), max_age=LONGEST_CALL_SECONDS)
+        *caller, for_correlation, for_key = Signer(ring, PURPOSE).read(
+            str(text), longest=LONGEST_CALL
+        )
         named = Caller(*caller)
     # The latter two: signed by us, in a form of another version.
     except (BadData, ValueError, TypeError) as forged:
         raise ForgedCaller() from forged
-    if signed_for != correlation:
+    if (for_correlation, for_key) != (correlation, key):
         raise ForgedCaller()
     return named
-
-
-def _serializer(ring: KeyRing) -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(signing_keys(ring, PURPOSE), salt=PURPOSE)

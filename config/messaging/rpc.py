@@ -114,12 +114,16 @@ class Rpc(StockRpc):
         except (KeyError, TypeError) as missing:
             raise MalformedRequest("Message missing `args` or `kwargs`") from missing
         self.check_signature(args, kwargs)
-        context = receive(
-            self.unpack_message_headers(message),
-            seconds=self.container.config["CALL_SECONDS"],
-            ring=self.container.config["CALLER_KEYS"],
-            message_id=message.properties.get("correlation_id"),
-        )
+        try:
+            context = receive(
+                self.unpack_message_headers(message),
+                seconds=self.container.config["CALL_SECONDS"],
+                ring=self.container.config["CALLER_KEYS"],
+                message_id=message.properties.get("correlation_id"),
+            )
+        except MalformedRequest:
+            _log.warning("forged caller refused", extra={"method": self.method_name})
+            raise
         if context[DEADLINE] <= time.time():
             raise DeadlineExceeded()
         self._spawn(args, kwargs, context, message)

@@ -18,7 +18,7 @@ from schemas.loading import load
 def create(visit: Visit) -> Response:
     fields = load(AccountSchema(), visit.request.json_object())
     account = open_account(visit, fields, now=utc_now())
-    visit.concern("account", account["id"])
+    visit.concern_login(account["id"], account["role"], account["subjectId"])
     response = as_json(account, status=201)
     response.headers["Location"] = f"/accounts/{account['id']}"
     return response
@@ -31,12 +31,17 @@ def listed(visit: Visit) -> Response:
         found = Accounts(transaction).after(page.after or 0, limit=page.limit + 1)
         return [AccountSchema().dump(account) for account in found]
 
+    found = visit.run(look)
+    for account in found[: page.limit]:
+        visit.concern_login(account["id"], account["role"], account["subjectId"])
     return as_page(
-        visit.request, visit.run(look), page=page, dump=lambda account: account,
+        visit.request, found, page=page, dump=lambda account: account,
         place=lambda account: int(account["id"]),
     )
 
 
 def patch(visit: Visit, account_id: int) -> Response:
     changes = load(AccountChangeSchema(), visit.request.json_object())
-    return as_json(change(visit, account_id, changes, now=utc_now()), status=200)
+    account = change(visit, account_id, changes, now=utc_now())
+    visit.concern_login(account["id"], account["role"], account["subjectId"])
+    return as_json(account, status=200)

@@ -4,20 +4,25 @@ from typing import Any
 
 from werkzeug import Response
 
-from config.messaging.client import Answer
 from gateway.responses import as_json, created, nothing
 from gateway.visit import Visit
 from schemas.accounts import PATIENT
 from schemas.errors import UnknownPatient
+from schemas.fields import is_id
 from schemas.loading import load_id
 
 
 def create(visit: Visit) -> Response:
     body = visit.request.json_object()
     if visit.caller.role == PATIENT:
-        body = _for_themselves(visit, body)
+        body = {"patientId": visit.caller.subject, **body}
+    if is_id(body.get("patientId")):
+        # Whatever comes of it: a refusal may tell that they are busy.
+        visit.concern(PATIENT, body["patientId"])
+    if visit.caller.role == PATIENT:
+        _check_for_themselves(visit, body)
     answer = visit.ask("appointment", "schedule", body)
-    _concerning(visit, answer)
+    visit.concern(PATIENT, answer.result()["patientId"])
     return created(answer, under="/appointments")
 
 
@@ -29,20 +34,13 @@ def get(visit: Visit, appointment_id: int) -> Response:
 
 def cancel(visit: Visit, appointment_id: int) -> Response:
     reason = visit.request.parameter("reason")
-    answer = visit.ask("appointment", "cancel", appointment_id, reason)
-    _concerning(visit, answer)
-    return nothing(answer)
+    appointment = visit.known("appointment", "get", appointment_id)
+    visit.concern(PATIENT, appointment["patientId"])
+    return nothing(visit.ask("appointment", "cancel", appointment_id, reason))
 
 
-def _for_themselves(visit: Visit, body: dict[str, Any]) -> dict[str, Any]:
+def _check_for_themselves(visit: Visit, body: dict[str, Any]) -> None:
     """:raises UnknownPatient: for somebody else, as for somebody who is not there."""
-    own = visit.caller.subject
-    asked = load_id(body.get("patientId", own), "patientId")
-    if asked != own:
+    asked = load_id(body["patientId"], "patientId")
+    if asked != visit.caller.subject:
         raise UnknownPatient(asked)
-    return {**body, "patientId": own}
-
-
-def _concerning(visit: Visit, answer: Answer) -> None:
-    if answer.error is None:
-        visit.concern(PATIENT, answer.value["patientId"])

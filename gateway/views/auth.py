@@ -33,6 +33,7 @@ def password(visit: Visit) -> Response:
 
 def me(visit: Visit) -> Response:
     caller = visit.caller
+    visit.concern_login(caller.account or 0, caller.role, caller.subject)
     email = visit.run(lambda transaction: Accounts(transaction).get(caller.account or 0).email)
     known = {
         "account_id": caller.account,

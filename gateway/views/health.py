@@ -13,7 +13,7 @@ def alive(visit: Visit) -> Response:
 
 
 def ready(visit: Visit) -> Response:
-    checks = visit.rpc().health() | {"gateway": visit.database_answers()}
+    checks = visit.rpc().health() | visit.databases_answer()
     if all(verdict == "ok" for verdict in checks.values()):
         return as_json({"status": "ok", "checks": checks}, status=HTTPStatus.OK)
     failing = {"status": "failing", "checks": checks}

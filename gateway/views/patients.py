@@ -40,4 +40,7 @@ def get(visit: Visit, patient_id: int) -> Response:
 
 
 def replace(visit: Visit, patient_id: int) -> Response:
-    return record(visit.ask("patient", "update", patient_id, visit.request.json_object()))
+    body = visit.request.json_object()
+    if visit.caller.role == PATIENT:
+        visit.office.limits.own_record(account=visit.caller.identity)
+    return record(visit.ask("patient", "update", patient_id, body))

@@ -65,14 +65,10 @@ class Site:
 
 @pytest.fixture(params=["real", "embedded"])
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    rings = fresh(KEYS)
     if request.param == "embedded":
-        keys = "".join(f"{name}={ring}\n" for name, ring in rings.items())
-        (tmp_path / "keys.env").write_text(keys)
-        url = URL.create("sqlite", database=str(tmp_path / "audit.sqlite3"))
-        environ = plain_environ(DATA_DIR=str(tmp_path))
-        yield filled(Site(url, rings["AUDIT_KEYS"], environ, ("--embedded",)))
+        yield embedded_site(tmp_path)
         return
+    rings = fresh(KEYS)
     addresses = request.getfixturevalue("addresses")
     base = make_url(addresses["DATABASE_URL"])
     base = base.set(database=f"{base.database}_{uuid.uuid4().hex[:8]}")
@@ -82,6 +78,15 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     made = filled(Site(url, rings["AUDIT_KEYS"], environ, ()))
     yield made
     made.change(f"DROP DATABASE `{url.database}`")
+
+
+def embedded_site(folder: Path) -> Site:
+    rings = fresh(KEYS)
+    keys = "".join(f"{name}={ring}\n" for name, ring in rings.items())
+    (folder / "keys.env").write_text(keys)
+    url = URL.create("sqlite", database=str(folder / "audit.sqlite3"))
+    environ = plain_environ(DATA_DIR=str(folder))
+    return filled(Site(url, rings["AUDIT_KEYS"], environ, ("--embedded",)))
 
 
 def filled(site: Site) -> Site:
@@ -133,6 +138,16 @@ def test_the_first_bad_row_is_named_with_what_to_do(
     assert verified.exit_code == 1
     assert matches(named, verified.stdout)
     assert "faults: 1." in verified.stderr and "What to do" in verified.stderr
+
+
+@pytest.mark.parametrize("change", ["at = 'junk'", "at = 7", "number = 'x'"])
+def test_what_no_program_can_have_written_is_named_too(tmp_path: Path, change: str) -> None:
+    """SQLite takes values of any type."""
+    site = embedded_site(tmp_path)
+    site.change(f"UPDATE audit SET {change} WHERE position = 3")
+    verified = site.run("verify")
+    assert verified.exit_code == 1
+    assert "position 3" in verified.stdout and "edited" in verified.stdout
 
 
 def matches(pattern: str, shown: str) -> bool:
@@ -224,6 +239,7 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(command: 
         command,
         AMQP_URI="amqp://127.0.0.1",
         REDIS_URL="redis://127.0.0.1",
+        TRUST_LOCAL_SERVERS="true",
         DATABASE_URL="mysql+pymysql://u:Kq7-vxR2mZp9@127.0.0.1:1/clinic",
         **fresh(("AUDIT_KEYS",)),
     )

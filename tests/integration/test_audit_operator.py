@@ -86,7 +86,7 @@ def test_what_a_gateway_signed_is_the_gateways_to_record(stack: System, trail: E
         made = patients.create(PATIENT)["id"]
     before = newest_position(trail)
     ring = parse_ring(stack.environ["CALLER_KEYS"])
-    caller = signed(Caller("staff", 7), correlation="by-staff", ring=ring)
+    caller = signed(Caller("staff", 7), correlation="by-staff", key="k", ring=ring)
     context = new_context(correlation="by-staff", seconds=SECONDS, key="k", caller=caller)
     pool = Pool(stack.environ["AMQP_URI"], size=1, unavailable=errors.Unavailable)
     (answer,) = pool.ask(

@@ -116,7 +116,7 @@ def received(sent, *, ring=RING, message_id="message"):
 
 def sent_by(caller, *, correlation="abc", ring=RING):
     """What another program sends along with a call of ``caller``."""
-    name = signed(caller, correlation=correlation, ring=ring)
+    name = signed(caller, correlation=correlation, key="key", ring=ring)
     return new_context(correlation=correlation, seconds=2, key="key", caller=name)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from config.keys import KeyRing, Keys, parse_ring
+from config.keys import KeyRing, Keys, new_secret, parse_ring
 from config.settings import (
     KEYS,
     SERVERS,
@@ -358,15 +358,36 @@ def test_a_server_on_another_machine_needs_some_password(environment, name):
 @pytest.mark.parametrize("name", SERVERS)
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
 @pytest.mark.parametrize("login", WEAK_LOGINS)
-def test_a_server_on_this_machine_may_keep_what_it_came_with(environment, name, login, host):
+def test_a_server_on_this_machine_may_keep_what_it_came_with_if_told_so(
+    environment, name, login, host
+):
     address = server_with(name, login, host)
     environment(REAL | {name: address})
+    assert refusal(real_settings).startswith(f"{name} must carry a password")
+    environment({"TRUST_LOCAL_SERVERS": "true"})
     assert getattr(real_settings(), name.lower()) == address
+
+
+@pytest.mark.parametrize("host", ["rabbit.example.org", "localhost"])
+def test_a_default_password_is_not_better_for_being_said_three_times(environment, host):
+    environment(REAL | {"AMQP_URI": f"amqp://guest:guestguestguest@{host}/"})
+    assert refusal(real_settings).startswith("AMQP_URI must carry a password")
+
+
+def test_trust_is_true_or_false(environment):
+    environment(REAL | {"TRUST_LOCAL_SERVERS": "perhaps"})
+    assert "TRUST_LOCAL_SERVERS" in refusal(real_settings)
+
+
+def test_one_index_key_is_all_there_can_be():
+    rings = RINGS | {"INDEX_KEYS": f"2:{new_secret()},{RINGS['INDEX_KEYS']}"}
+    text = refusal(lambda: with_keys(embedded_settings(), rings))
+    assert text.startswith("INDEX_KEYS must hold one key")
 
 
 @pytest.mark.parametrize("host", ["localhost.example.org", "127.0.0.1.example.org", "0.0.0.0"])
 def test_a_name_that_looks_like_this_machine_is_not_this_machine(environment, host):
-    environment(REAL | {"AMQP_URI": f"amqp://guest:guest@{host}/"})
+    environment(REAL | {"TRUST_LOCAL_SERVERS": "true", "AMQP_URI": f"amqp://guest:guest@{host}/"})
     assert refusal(real_settings).startswith("AMQP_URI must carry a password")
 
 
@@ -460,13 +481,14 @@ def test_other_settings_are_checked_in_the_real_mode_too(environment):
 
 
 def test_addresses_of_a_running_stack_are_taken_where_none_are_named(environment, tmp_path):
-    environment({"DATA_DIR": str(tmp_path), "REDIS_URL": "redis://127.0.0.1:1/0"})
+    own = "redis://:another-password@127.0.0.1:1/0"
+    environment({"DATA_DIR": str(tmp_path), "REDIS_URL": own})
     lines = [f"{name}={address}\n" for name, address in ADDRESSES.items()]
     stack_file(tmp_path).write_text("".join(lines))
     settings = beside_stack()
     assert settings.amqp_uri == REAL["AMQP_URI"]
     assert settings.database_url == REAL["DATABASE_URL"]
-    assert settings.redis_url == "redis://127.0.0.1:1/0"
+    assert settings.redis_url == own
 
 
 def test_beside_no_stack_the_missing_servers_are_named(environment, tmp_path):

@@ -133,7 +133,8 @@ def embedded_in(folder, **changes):
 
 
 def migrate(settings):
-    upgrade(scripts=catalogue().databases["gateway"], url=settings.database("gateway"))
+    for name in ("gateway", "audit"):
+        upgrade(scripts=catalogue().databases[name], url=settings.database(name))
 
 
 class QuickPasswords(Passwords):

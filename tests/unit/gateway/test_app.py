@@ -16,7 +16,8 @@ SECRET = "Ada Byron, 1985-12-10"
 
 ADA = {"id": 7, "name": "Ada", "patientId": 7}
 CHECKS = {
-    "broker": "ok", "patient": "ok", "doctor": "ok", "appointment": "ok", "gateway": "ok"
+    "broker": "ok", "patient": "ok", "doctor": "ok", "appointment": "ok", "gateway": "ok",
+    "audit": "ok",
 }
 
 
@@ -148,10 +149,11 @@ def test_a_replaced_record_comes_back(serve, service):
     ("query", "reason"), [("", None), ("?reason=ill", "ill"), ("?reason=", "")]
 )
 def test_a_cancelled_appointment_leaves_nothing_to_say(serve, query, reason):
-    pool = FakePool(appointment_cancel=Answer({"id": 7, "patientId": 1, "status": "cancelled"}))
+    record = {"id": 7, "patientId": 1, "status": "cancelled"}
+    pool = FakePool(appointment_get=Answer(record), appointment_cancel=Answer(record))
     response = serve(pool).delete(f"/appointments/7{query}")
     assert (response.status_code, response.data) == (204, b"")
-    assert pool.asked == [Request("appointment", "cancel", (7, reason))]
+    assert pool.asked[-1] == Request("appointment", "cancel", (7, reason))
 
 
 @pytest.mark.parametrize(
@@ -285,6 +287,7 @@ def ask_for(serve):
     client = serve(
         FakePool(
             doctor_create=Answer(ADA),
+            appointment_get=Answer({"patientId": 1}),
             appointment_cancel=Answer({"patientId": 1}),
             patient_create=Answer(error=errors.EmailTaken()),
             patient_get=RuntimeError(SECRET),

@@ -5,11 +5,15 @@ import pytest
 from config.messaging.client import Answer
 from schemas import errors
 from schemas.accounts import ADMIN, DOCTOR, PATIENT, STAFF
-from tests.unit.gateway.fakes import FakePool
+from tests.unit.gateway.fakes import FakePool, new_account, token_of
 
 ADA, GARRETT = 7, 3
 BOOKED = {"id": 5, "patientId": ADA, "doctorId": GARRETT}
 CREATED = {"id": ADA}
+
+
+def session_of(office, account):
+    return office.tokens.session_of_access(token_of(office, account))
 
 
 def entry_of(office):
@@ -51,7 +55,8 @@ def test_what_was_not_answered_is_on_record_too(serve, office, role, subject, an
         ("PUT", "/patients/7", {}, {"patient_update": Answer(CREATED)}),
         ("POST", "/appointments", {}, {"appointment_schedule": Answer(BOOKED)}),
         ("GET", "/appointments/5", None, {"appointment_get": Answer(BOOKED)}),
-        ("DELETE", "/appointments/5", None, {"appointment_cancel": Answer(BOOKED)}),
+        ("DELETE", "/appointments/5", None,
+         {"appointment_get": Answer(BOOKED), "appointment_cancel": Answer(BOOKED)}),
     ],
 )
 def test_whose_data_it_was_is_on_record(serve, office, method, path, body, answers):
@@ -133,3 +138,44 @@ def test_an_unexpected_failure_of_the_trail_is_answered_like_any_other(serve, of
     assert answer.status_code == 500
     assert answer.content_type == "application/problem+json"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(error=errors.PatientBusy()), Answer(error=errors.InvalidInput({"date": "-"}))]
+)
+def test_a_refused_booking_names_whom_it_was_for(serve, office, answer):
+    client = serve(FakePool(appointment_schedule=answer), role=STAFF)
+    client.post("/appointments", json={"patientId": ADA})
+    assert entry_of(office).subject == f"patient/{ADA}"
+
+
+@pytest.mark.parametrize("sent", [None, "7", True, 0, 2**63, [7], {"id": 7}])
+def test_what_is_no_patients_id_is_not_put_on_record(serve, office, sent):
+    refused = Answer(error=errors.InvalidInput({"patientId": "-"}))
+    serve(FakePool(appointment_schedule=refused)).post("/appointments", json={"patientId": sent})
+    assert entry_of(office).subject is None
+
+
+def test_a_look_at_a_doctor_is_about_the_doctor(serve, office):
+    serve(FakePool(doctor_get=Answer({"id": GARRETT}))).get(f"/doctors/{GARRETT}")
+    assert entry_of(office).subject == f"doctor/{GARRETT}"
+
+
+def test_whoever_looks_at_logins_looks_at_the_people_behind_them(serve, office):
+    ada = new_account(office, PATIENT, subject=ADA)
+    serve().get("/accounts")
+    about = [entry.subject for entry in office.trail.entries]
+    assert {f"account/{ada}", f"patient/{ADA}"} <= set(about)
+    assert serve().patch(f"/accounts/{ada}", json={"disabled": True}).status_code == 200
+    assert [entry.subject for entry in office.trail.entries[-2:]] == [
+        f"account/{ada}", f"patient/{ADA}"
+    ]
+
+
+def test_a_refresh_token_used_twice_names_the_login(serve, office, log):
+    account = new_account(office, STAFF)
+    pair = office.tokens.issue(session_of(office, account), refreshes=1)
+    answer = serve(role=None).post("/auth/refresh", json={"refreshToken": pair.refresh})
+    assert answer.status_code == 401
+    assert entry_of(office).subject == f"account/{account}"
+    assert "refresh token used twice" in log.getvalue()
