@@ -72,6 +72,9 @@ class FakePool:
         if self.broker_failure is not None:
             raise self.broker_failure
 
+    def close(self):
+        pass
+
 
 class Patients:
     """The patient service: one record for each key and each e-mail address, answers kept by key.

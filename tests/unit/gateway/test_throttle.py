@@ -155,3 +155,27 @@ def test_when_redis_answers_again_its_count_is_the_one():
     sign_in(limits)
     shared.fails = False
     refusal(limits)
+
+
+class Poisoned(MemoryStorage):
+    """A Redis in which somebody has written what is no count."""
+
+    def get_sliding_window(self, key, expiry=None):
+        raise ValueError("could not convert string to float: '1e999'")
+
+    acquire_sliding_window_entry = get_sliding_window
+
+
+def test_what_is_no_count_is_not_taken_for_one():
+    limits = AttemptLimits(Poisoned(), per_minute=PER_MINUTE)
+    for _ in range(PER_MINUTE):
+        sign_in(limits)
+    assert refusal(limits)
+
+
+def test_changes_of_ones_own_record_are_counted(limits):
+    for _ in range(PER_MINUTE):
+        limits.own_record(account="ada")
+    with pytest.raises(TooManyAttempts):
+        limits.own_record(account="ada")
+    limits.own_record(account="bo")
