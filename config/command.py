@@ -55,13 +55,14 @@ def run() -> None:
 @click.argument("program")
 def serve(program: str) -> None:
     """Run one PROGRAM of config/services.yml on the servers that the environment names."""
-    from config.programs import GATEWAY, catalogue
+    from config.programs import GATEWAY, catalogue, load
 
     if program not in catalogue().names:
         there_are = ", ".join(catalogue().names)
         raise click.UsageError(f"There is no program {program}; there are {there_are}.")
     if program == GATEWAY:
-        _settings(partial(real_settings, keys=KEYS))
+        settings = _settings(partial(real_settings, keys=KEYS))
+        _settings(partial(load(catalogue().gateway_check), settings))
         _become_gunicorn()
     _patch()
     from config import process

@@ -8,12 +8,15 @@ key from it (HKDF with SHA-256, RFC 5869), so that one that leaks tells nothing 
 import os
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from config.variables import SettingsError
 
 KEY_BYTES = 32
 SHORTEST_SECRET = 32
@@ -107,20 +110,46 @@ def kept(file: Path, names: tuple[str, ...]) -> dict[str, str]:
     """The rings in ``file``, made when first asked for; for systems that run on one machine only.
 
     The file is for its owner alone. Who loses it loses what is encrypted beside it.
+
+    :raises SettingsError: when a ring has no key any more of those that it had before.
     """
-    lines = file.read_text().splitlines() if file.exists() else []
-    there = {name: ring for name, _, ring in (line.partition("=") for line in lines if line)}
+    there, seen = _lines(file), _lines(file.with_suffix(".check"))
+    _check_still_there(file, there, seen)
     # A file of an older version knows fewer names.
     missing = tuple(name for name in names if name not in there)
     if missing:
         there |= fresh(missing)
-        _write(file, "".join(f"{name}={ring}\n" for name, ring in there.items()))
+        _write(file, there)
+    marks = {name: " ".join(sorted(_marks(ring))) for name, ring in there.items()}
+    if marks != seen:
+        _write(file.with_suffix(".check"), marks)
     return there
 
 
-def _write(file: Path, text: str) -> None:
+def _check_still_there(file: Path, there: Mapping[str, str], seen: Mapping[str, str]) -> None:
+    for name, marks in seen.items():
+        if not _marks(there.get(name, "")) & set(marks.split()):
+            raise SettingsError(
+                f"{file} does not hold the {name} that what lies beside it was written with. Put "
+                "that file back, from a backup say; without it DATA_DIR must be an empty folder."
+            )
+
+
+def _marks(ring: str) -> set[str]:
+    """What tells a secret again without telling it."""
+    secrets_in = (part.partition(":")[2].strip() for part in ring.split(",") if ":" in part)
+    return {_derived(secret, "mark").hex()[:32] for secret in secrets_in}
+
+
+def _lines(file: Path) -> dict[str, str]:
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {name: value for name, _, value in (line.partition("=") for line in lines if line)}
+
+
+def _write(file: Path, values: Mapping[str, str]) -> None:
     """All of it or nothing, and on the disk before anything is encrypted with it."""
-    unfinished = file.with_suffix(".unfinished")
+    text = "".join(f"{name}={value}\n" for name, value in values.items())
+    unfinished = file.with_name(f"{file.name}.unfinished")
     unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600, exist_ok=False)
     with unfinished.open("w") as output:

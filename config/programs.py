@@ -39,6 +39,7 @@ class Catalogue:
     gateway_factory: str
     gateway_wsgi: str
     gateway_demo: str
+    gateway_check: str
     walkthrough: str
 
     @property
@@ -77,6 +78,7 @@ def catalogue() -> Catalogue:
         gateway_factory=content["gateway"]["factory"],
         gateway_wsgi=content["gateway"]["wsgi"],
         gateway_demo=content["gateway"]["demo"],
+        gateway_check=content["gateway"]["check"],
         walkthrough=content["walkthrough"],
     )
 

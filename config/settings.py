@@ -15,7 +15,6 @@ from sqlalchemy.engine import URL, make_url
 from config.keys import Keys
 from config.settings_checks import (
     SHORTEST_PASSWORD,
-    SettingsError,
     check_addresses,
     check_certificates,
     checked_keys,
@@ -30,6 +29,7 @@ from config.variables import (
     SERVICE_KEYS,
     STORE_KEYS,
     VARIABLES,
+    SettingsError,
     Variable,
     table,
 )

@@ -8,7 +8,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from config.keys import KeyRefused, KeyRing, Keys, parse_ring
-from config.variables import KEYS
+from config.variables import KEYS, SettingsError
 
 SHORTEST_PASSWORD = 12
 # `guestguestguest` is long, too.
@@ -22,10 +22,6 @@ _FORMS = {
     "REDIS_URL": (("redis", "rediss"), "redis://:password@host:6379/0"),
     "AMQP_ADMIN_URL": (("http", "https"), "http://admin:password@host:15672"),
 }
-
-
-class SettingsError(Exception):
-    """The settings do not allow a start; the text says which one and what it should be."""
 
 
 def check_addresses(addresses: Mapping[str, str], *, trust_local: bool) -> None:

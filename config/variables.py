@@ -12,6 +12,10 @@ STORE_KEYS = ("DATA_KEYS", "INDEX_KEYS")
 KEYS = GATEWAY_KEYS + SERVICE_KEYS
 
 
+class SettingsError(Exception):
+    """The settings do not allow a start; the text says which one and what it should be."""
+
+
 @dataclass(frozen=True)
 class Variable:
     """An environment variable, as the table of settings shows it."""

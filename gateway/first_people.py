@@ -72,15 +72,17 @@ def make_first_administrator(office: Office) -> None:
     """In the background, until it is done: the database may come up later than the gateway."""
     email, password = office.settings.admin_email, office.settings.admin_password
     if not email or not password:
+        office.settled.set()
         return
 
     def make() -> None:
         while True:
             try:
                 _make_administrator(office, email, password)
+                office.settled.set()
                 return
             except EmailTaken:
-                return  # another process was quicker
+                continue  # another process was quicker, so the next look finds theirs
             except (Unavailable, NotRecorded, SQLAlchemyError) as failure:
                 # Not up yet, or not migrated.
                 reason = {"error": type(failure).__name__}
@@ -136,7 +138,7 @@ def _demo_logins(settings: Settings) -> list[Login]:
     }
     chosen = {ADMIN: settings.admin_password}
     return [
-        Login(role, email, chosen.get(role) or _demo_password(settings.keys.token, role))
+        Login(role, email, chosen.get(role) or _demo_password(settings.keys.index, role))
         for role, email in emails.items()
     ]
 
@@ -174,7 +176,8 @@ def _registered(office: Office, service: str, record: dict[str, Any]) -> int:
 
 
 def _demo_password(ring: KeyRing, role: str) -> str:
-    """The same at each start, and another in each data folder."""
+    """The same at each start, and another in each data folder: the ring of the index has one key,
+    for good."""
     text = b32encode(ring.derive(f"demo/{role}", ring.ids[-1])).decode().lower()
     return "-".join(textwrap.wrap(text[:16], 4))
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from threading import Event
 
 from limits.storage import RedisStorage, Storage
 from sqlalchemy.orm import Session, sessionmaker
@@ -50,6 +51,8 @@ class Office:
     passwords: Passwords
     limits: AttemptLimits
     trail: Trail
+    # Set once there is an administrator, or nobody asked for one.
+    settled: Event = field(default_factory=Event)
 
     def close(self) -> None:
         """Write what waits for the trail, and let go of all connections."""

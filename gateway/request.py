@@ -5,6 +5,7 @@ import json
 import math
 import re
 import uuid
+from collections.abc import Set
 from functools import cached_property
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
@@ -17,7 +18,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from schemas.errors import Unauthenticated
+from schemas.errors import InvalidInput, Unauthenticated
 
 LARGEST_BODY = 64 * 1024
 DEEPEST_NESTING = 32
@@ -103,6 +104,20 @@ class ApiRequest(Request):
         if found is None:
             raise Unauthenticated()
         return found[1]
+
+    def check_query(self, known: Set[str]) -> None:
+        """:raises InvalidInput: for a parameter that is unknown, or comes twice.
+
+        Passed over, a mistyped filter would show everything.
+        """
+        try:
+            sent = self.args.to_dict(flat=False)
+        except UnicodeDecodeError as unreadable:
+            raise BadRequest("The query is not UTF-8.") from unreadable
+        refused = {name: "Unknown parameter." for name in sent.keys() - known}
+        doubled = {name: "Must come once." for name in known if len(sent.get(name, ())) > 1}
+        if refused or doubled:
+            raise InvalidInput({**refused, **doubled})
 
     def parameter(self, name: str) -> str | None:
         """A query parameter; :raises BadRequest: when the query is not UTF-8."""

@@ -31,7 +31,8 @@ class IdConverter(IntegerConverter):
 class Route:
     """``{id}`` segments are written as ``<name>`` and are positive 64-bit integers.
 
-    ``personal`` routes are audited: they tell or change something about people.
+    ``query`` names the parameters that it takes; ``personal`` routes are audited: they tell or
+    change something about people.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Route:
     view: Callable[..., Response]
     who: str
     rate: str = "default"
+    query: str = ""
     personal: bool = True
 
     @property
@@ -46,9 +48,12 @@ class Route:
         return f"{self.method} {self.path}"
 
 
+# Of every list.
+PAGE = "limit cursor"
+
 ROUTES = (
     Route("POST", "/patients", patients.create, "anyone signed-in", "registration"),
-    Route("GET", "/patients", patients.listed, "staff admin", "search"),
+    Route("GET", "/patients", patients.listed, "staff admin", "search", f"q email {PAGE}"),
     Route("GET", "/patients/<patient_id>", patients.get,
           "patient:own doctor:treated staff admin"),
     Route("PUT", "/patients/<patient_id>", patients.replace, "patient:own staff admin"),
@@ -57,7 +62,7 @@ ROUTES = (
     Route("PUT", "/patients/<patient_id>/legal-hold", rights.hold, "admin"),
     Route("DELETE", "/patients/<patient_id>/legal-hold", rights.release, "admin"),
     Route("GET", "/patients/<patient_id>/access-log", audit.access_log,
-          "patient:own admin", "search"),
+          "patient:own admin", "search", PAGE),
     Route("POST", "/doctors", doctors.create, "admin"),
     Route("GET", "/doctors/<doctor_id>", doctors.get, "signed-in"),
     Route("PUT", "/doctors/<doctor_id>", doctors.replace, "doctor:own admin"),
@@ -65,16 +70,16 @@ ROUTES = (
     Route("GET", "/appointments/<appointment_id>", appointments.get,
           "patient:party doctor:party staff admin"),
     Route("DELETE", "/appointments/<appointment_id>", appointments.cancel,
-          "patient:party doctor:party staff admin", "booking"),
+          "patient:party doctor:party staff admin", "booking", "reason"),
     Route("POST", "/auth/login", auth.login, "anyone", "sign-in"),
     Route("POST", "/auth/refresh", auth.refresh, "anyone", "sign-in"),
     Route("POST", "/auth/logout", auth.logout, "signed-in"),
     Route("POST", "/auth/password", auth.password, "signed-in", "sign-in"),
     Route("GET", "/me", auth.me, "signed-in"),
     Route("POST", "/accounts", accounts.create, "admin"),
-    Route("GET", "/accounts", accounts.listed, "admin", "search"),
+    Route("GET", "/accounts", accounts.listed, "admin", "search", PAGE),
     Route("PATCH", "/accounts/<account_id>", accounts.patch, "admin"),
-    Route("GET", "/audit", audit.listed, "admin", "search"),
+    Route("GET", "/audit", audit.listed, "admin", "search", f"subject actor from to {PAGE}"),
     Route("GET", "/livez", health.alive, "anyone", "unlimited", personal=False),
     Route("GET", "/readyz", health.ready, "anyone", "unlimited", personal=False),
 )

@@ -127,9 +127,13 @@ class Visit:
         return Transactions(sessions, deadline=lambda: self.deadline, unavailable=Unavailable)
 
     def databases_answer(self) -> dict[str, str]:
-        """``ok`` or ``failing``, for the gateway's own database and for the audit trail."""
+        """``ok`` or ``failing``, for the gateway's own database and for the audit trail.
+
+        The former is not ready before the first administrator can sign in.
+        """
+        gateway = _verdict(lambda: self.run(database_answers))
         return {
-            "gateway": _verdict(lambda: self.run(database_answers)),
+            "gateway": gateway if self.office.settled.is_set() else "failing",
             "audit": _verdict(lambda: self.read_trail(reader.trail_answers)),
         }
 

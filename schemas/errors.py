@@ -79,6 +79,11 @@ class BadCredentials(Unauthenticated):
     text = "The e-mail address or the password is wrong."
 
 
+class RefreshRefused(Unauthenticated):
+    code = "refresh_refused"
+    text = "This refresh token is not valid, or not any more; sign in again."
+
+
 class Forbidden(SchedulingError):
     """This role may never do this, whosever record it is."""
 

@@ -6,6 +6,7 @@ import pytest
 
 from config import keys
 from config.keys import KeyRefused, KeyRing, Keys, UnknownKey, fresh, kept, new_secret, parse_ring
+from config.variables import SettingsError
 
 SECRET = "hTq0bVx4ZkR7mWc9JfNs2LgYpD5aEu8i"
 OTHER = "Zp3rKd8sWq1vXn6yBt4mHc9gLf2jUa7e"
@@ -144,7 +145,7 @@ def test_keys_are_made_once_and_read_again(tmp_path):
     before = file.read_bytes()
     assert kept(file, ("A_KEYS", "B_KEYS")) == first
     assert file.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [file]
+    assert {each.name for each in tmp_path.iterdir()} == {"keys.env", "keys.check"}
 
 
 def test_the_file_of_keys_is_for_its_owner_alone(tmp_path):
@@ -163,7 +164,7 @@ def test_a_name_that_came_later_is_added_and_the_others_stay(tmp_path):
 
 
 def test_what_a_run_that_was_killed_left_is_not_taken_for_keys(tmp_path):
-    (tmp_path / "keys.unfinished").write_text("A_KEYS=1:cut-o")
+    (tmp_path / "keys.env.unfinished").write_text("A_KEYS=1:cut-o")
     rings = kept(tmp_path / "keys.env", ("A_KEYS",))
     assert parse_ring(rings["A_KEYS"])
 
@@ -172,3 +173,26 @@ def test_a_ring_that_was_rotated_by_hand_is_kept(tmp_path):
     file = tmp_path / "keys.env"
     file.write_text(f"A_KEYS=2:{SECRET},1:{OTHER}\n")
     assert kept(file, ("A_KEYS",)) == {"A_KEYS": f"2:{SECRET},1:{OTHER}"}
+
+
+def test_a_ring_may_be_rotated_step_by_step(tmp_path):
+    file = tmp_path / "keys.env"
+    for ring in (f"1:{OTHER}", f"1:{OTHER},2:{SECRET}", f"2:{SECRET},1:{OTHER}", f"2:{SECRET}"):
+        file.write_text(f"A_KEYS={ring}\n")
+        assert kept(file, ("A_KEYS",)) == {"A_KEYS": ring}
+
+
+@pytest.mark.parametrize("left", [None, "", "B_KEYS=1:x\n", f"A_KEYS=1:{OTHER}\n", "junk"])
+def test_keys_that_were_lost_are_not_replaced_by_others(tmp_path, left):
+    file = tmp_path / "keys.env"
+    file.write_text(f"A_KEYS=1:{SECRET}\n")
+    kept(file, ("A_KEYS",))
+    file.unlink() if left is None else file.write_text(left)
+    with pytest.raises(SettingsError, match="does not hold the A_KEYS") as refused:
+        kept(file, ("A_KEYS",))
+    assert SECRET not in str(refused.value) and OTHER not in str(refused.value)
+
+
+def test_the_marks_that_are_kept_do_not_tell_the_secrets(tmp_path):
+    rings = kept(tmp_path / "keys.env", ("A_KEYS",))
+    assert rings["A_KEYS"].partition(":")[2] not in (tmp_path / "keys.check").read_text()

@@ -141,5 +141,5 @@ def test_the_walkthrough_sends_what_the_services_take():
 
 
 def test_the_walkthrough_leads_to_routes_that_there_are():
-    there_are = {route.path for route in ROUTES}
+    there_are = {re.sub("<[a-z_]+>", "1", route.path) for route in ROUTES}
     assert set(re.findall(r"{url}(/\S+)", catalogue().walkthrough)) <= there_are

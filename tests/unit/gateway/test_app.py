@@ -343,7 +343,7 @@ def test_a_request_leaves_one_line_with_its_route_instead_of_its_address(serve, 
         "/patients/4711?email=ada@example.com", headers={"X-Correlation-Id": "abc"}
     )
     (line,) = log.getvalue().splitlines()
-    assert "gateway request method=GET route=/patients/<patient_id> status=200" in line
+    assert "gateway request method=GET route=/patients/<patient_id> status=422" in line
     assert " caller=account/1 ms=" in line
     assert line.endswith("[abc]")
     assert "4711" not in line and "ada" not in line
@@ -383,3 +383,19 @@ def test_a_stale_token_is_no_concern_of_a_probe(client):
 
 def test_a_stale_token_is_refused_where_it_matters_who_calls(client):
     assert client.post("/patients", json={}, headers=STALE).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("/patients?foo=1", "foo"),
+        ("/patients?q=ada&q=bo", "q"),
+        ("/patients?Q=ada", "Q"),
+        ("/patients/7?q=ada", "q"),
+        ("/accounts?page=2", "page"),
+    ],
+)
+def test_a_parameter_that_is_not_known_is_not_passed_over(serve, path, named):
+    answer = serve(FakePool()).get(path)
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json["errors"]] == [named]
