@@ -12,13 +12,7 @@ from gateway.models import Account
 from gateway.passwords import check_password
 from gateway.tokens import Pair
 from gateway.visit import ACCOUNT, Visit
-from schemas.errors import (
-    AccountNotFound,
-    BadCredentials,
-    InvalidInput,
-    RefreshRefused,
-    Unauthenticated,
-)
+from schemas.errors import AccountNotFound, BadCredentials, InvalidInput, Unauthenticated
 from schemas.people import email_key
 
 _log = logging.getLogger("gateway")
@@ -59,15 +53,8 @@ def sign_in(visit: Visit, *, email: str, password: str) -> dict[str, Any]:
 def refresh(visit: Visit, *, token: str) -> dict[str, Any]:
     """The next pair of tokens of the same session.
 
-    :raises RefreshRefused: when the token is not good; used a second time, it ends its session.
+    :raises Unauthenticated: when the token is not good; used a second time, it ends its session.
     """
-    try:
-        return _refreshed(visit, token)
-    except Unauthenticated as refused:
-        raise RefreshRefused() from refused
-
-
-def _refreshed(visit: Visit, token: str) -> dict[str, Any]:
     session_id, number = visit.office.tokens.session_of_refresh(token)
     key = visit.office.vault.index("refresh", visit.request.idempotency_key())
     now = utc_now()

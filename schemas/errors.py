@@ -69,7 +69,7 @@ class Unauthenticated(SchedulingError):
     """Nobody is signed in: no token, or one that is not (any longer) good."""
 
     code = "unauthenticated"
-    text = "Sign in first: a valid access token is needed."
+    text = "There is no token, or none that is (still) valid: sign in."
 
 
 class BadCredentials(Unauthenticated):
@@ -77,11 +77,6 @@ class BadCredentials(Unauthenticated):
 
     code = "bad_credentials"
     text = "The e-mail address or the password is wrong."
-
-
-class RefreshRefused(Unauthenticated):
-    code = "refresh_refused"
-    text = "This refresh token is not valid, or not any more; sign in again."
 
 
 class Forbidden(SchedulingError):
