@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from config.encryption import vault_of
 from config.messaging.outbox import outbox_row
+from config.word_index import WordIndex
 from doctor.models import Doctor, DoctorWord, Outbox
 from schemas.errors import DoctorNotFound, EmailTaken
 from schemas.events import envelope
@@ -21,6 +22,7 @@ class Doctors:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._names = WordIndex(session, DoctorWord, owner="doctor_id", purpose="name")
 
     def get(self, doctor_id: int) -> Doctor:
         """:raises DoctorNotFound: when there is no such doctor."""
@@ -78,24 +80,7 @@ class Doctors:
             raise EmailTaken() from taken
         for name, value in fields.items():
             setattr(doctor, name, value)
-        self._index_name(doctor)
-
-    def _index_name(self, doctor: Doctor) -> None:
-        words = self._words(doctor.name)
-        mine = select(DoctorWord.word).where(DoctorWord.doctor_id == doctor.id)
-        known = set(self._session.scalars(mine))
-        gone = delete(DoctorWord).where(
-            DoctorWord.doctor_id == doctor.id, DoctorWord.word.in_(known - words)
-        )
-        if known - words:
-            self._session.execute(gone)
-        self._session.add_all(
-            DoctorWord(word=word, doctor_id=doctor.id) for word in sorted(words - known)
-        )
-
-    def _words(self, text: str) -> set[str]:
-        vault = vault_of(self._session)
-        return {vault.index("name", word) for word in name_words(text)}
+        self._names.keep(doctor.id, name_words(doctor.name))
 
     def _email_key(self, email: str | None) -> str | None:
         compared = email_key(email)

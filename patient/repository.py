@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from config.encryption import SEALED, vault_of
 from config.messaging.outbox import outbox_row
+from config.word_index import WordIndex
 from patient.models import Outbox, Patient, PatientWord
 from schemas.errors import EmailTaken, PatientNotFound
 from schemas.events import envelope
@@ -21,6 +22,7 @@ class Patients:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._names = WordIndex(session, PatientWord, owner="patient_id", purpose="name")
 
     def get(self, patient_id: int) -> Patient:
         """:raises PatientNotFound: when there is no such patient, or not any more."""
@@ -48,7 +50,7 @@ class Patients:
         ``after``."""
         found = select(Patient).where(Patient.id > after, Patient.erased_at.is_(None))
         if name is not None:
-            found = found.where(Patient.id.in_(self._named(name, after=after)))
+            found = found.where(Patient.id.in_(self._names.owners(name_words(name), after=after)))
         if email is not None:
             found = found.where(Patient.email_key == self._email_key(email))
         return self._session.scalars(found.order_by(Patient.id).limit(limit)).all()
@@ -116,33 +118,7 @@ class Patients:
             raise EmailTaken() from taken
         for name, value in fields.items():
             setattr(patient, name, value)
-        self._index_name(patient)
-
-    def _index_name(self, patient: Patient) -> None:
-        words = self._words(patient.name)
-        mine = select(PatientWord.word).where(PatientWord.patient_id == patient.id)
-        known = set(self._session.scalars(mine))
-        gone = delete(PatientWord).where(
-            PatientWord.patient_id == patient.id, PatientWord.word.in_(known - words)
-        )
-        if known - words:
-            self._session.execute(gone)
-        self._session.add_all(
-            PatientWord(word=word, patient_id=patient.id) for word in sorted(words - known)
-        )
-
-    def _named(self, name: str, *, after: int) -> Select[int]:
-        words = self._words(name)
-        return (
-            select(PatientWord.patient_id)
-            .where(PatientWord.word.in_(words), PatientWord.patient_id > after)
-            .group_by(PatientWord.patient_id)
-            .having(func.count() == len(words))
-        )
-
-    def _words(self, text: str) -> set[str]:
-        vault = vault_of(self._session)
-        return {vault.index("name", word) for word in name_words(text)}
+        self._names.keep(patient.id, name_words(patient.name))
 
     def _email_key(self, email: str | None) -> str | None:
         compared = email_key(email)
