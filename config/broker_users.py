@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from kombu import Connection
 
-from config.rights import BrokerRights
+from config.broker_rights import BrokerRights
 from config.tls import client_context
 
 ANSWER_SECONDS = 10
@@ -45,6 +45,12 @@ class BrokerUsers:
         for topic in rights.topic_permissions():
             self._send("PUT", f"topic-permissions/{self._vhost}/{user}", topic)
         self._send("PUT", f"permissions/{self._vhost}/{user}", rights.permissions())
+
+    def make_exchange(self, name: str) -> None:
+        """As the programs declare it; one that is there stays as it is."""
+        exchange = quote(name, safe="")
+        body = {"type": "topic", "durable": True}
+        self._send("PUT", f"exchanges/{self._vhost}/{exchange}", body)
 
     def _send(self, method: str, path: str, body: object = None) -> None:
         content = None if body is None else json.dumps(body)

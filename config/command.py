@@ -20,6 +20,7 @@ from config.settings import (
     Settings,
     SettingsError,
     beside_stack,
+    database_settings,
     embedded_settings,
     real_settings,
     setup_settings,
@@ -63,18 +64,23 @@ def serve(program: str) -> None:
     if program == GATEWAY:
         settings = _settings(partial(real_settings, keys=KEYS))
         _settings(partial(load(catalogue().gateway_check), settings))
+        _make_contact(settings, program)
         _become_gunicorn()
     _patch()
     from config import process
     from config.rights import keys_needed
 
-    process.serve(_settings(partial(real_settings, keys=keys_needed(program))), program)
+    settings = _settings(partial(real_settings, keys=keys_needed(program)))
+    _make_contact(settings, program)
+    process.serve(settings, program)
 
 
 @main.command()
 def migrate() -> None:
     """Create or upgrade every service's database."""
-    settings = _settings(partial(real_settings, keys=STORE_KEYS))
+    settings = _settings(
+        partial(real_settings, keys=STORE_KEYS, servers=("DATABASE_URL",))
+    )
     from sqlalchemy.exc import OperationalError
 
     from config.encryption import Vault
@@ -103,7 +109,9 @@ def rotate(embedded: bool) -> None:
     First start every program with the new key behind the old ones, so that all can read what it
     writes; then with it in front. When this says that no row is left, take the old keys away.
     """
-    settings = _settings(_kept_settings if embedded else real_settings)
+    settings = _settings(
+        _kept_settings if embedded else partial(database_settings, STORE_KEYS)
+    )
     from config.rotation import Unreachable, rotate_all
 
     try:
@@ -210,6 +218,18 @@ def _settings(read: Callable[[], Settings]) -> Settings:
     try:
         return read()
     except SettingsError as refused:
+        raise click.ClickException(str(refused)) from refused
+
+
+def _make_contact(settings: Settings, program: str) -> None:
+    from config import logs
+    from config.first_contact import make_contact
+    from config.preflight import StartRefused
+
+    logs.configure(level=settings.log_level, readable=settings.readable_logs)
+    try:
+        make_contact(settings, program)
+    except StartRefused as refused:
         raise click.ClickException(str(refused)) from refused
 
 

@@ -10,6 +10,7 @@ from config.environments import administrator, environment_of, keep, kept_values
 from config.keys import kept
 from config.preflight import StartRefused, check_reachable, held_folder, listener
 from config.programs import OPERATOR, catalogue
+from config.rights import CONSUMER
 from config.servers import ServerFailed, install, missing_programs, needed, started
 from config.settings import KEYS, SERVERS, Settings, environment, local_settings, stack_file
 from config.stack import Program
@@ -27,6 +28,7 @@ Sign in:   {login}
 Ready?     {url}/readyz
 Shell:     make shell
 Servers:   AMQP_URI, DATABASE_URL and REDIS_URL are in {addresses}
+Events:    CONSUMER_AMQP_URI there is for subscribers, such as those in docs/consumers
 Stop:      Ctrl-C ends all of it
 """
 NOT_READY = """
@@ -104,8 +106,7 @@ def _run_programs(
         login = _login(settings, environ)
         _say(text.format(title=catalogue().title, url=url, addresses=file, login=login))
 
-    # A shell calls as the operator; its other commands need the databases' administrator.
-    keep(file, {name: environ[name] for name in SERVERS} | {**own.get(OPERATOR, {})})
+    keep(file, _addresses_beside(environ, own))
     try:
         return run_together(
             programs=[
@@ -120,6 +121,13 @@ def _run_programs(
         )
     finally:
         file.unlink(missing_ok=True)
+
+
+def _addresses_beside(environ: Addresses, own: Mapping[str, Addresses]) -> dict[str, str]:
+    """A shell calls as the operator; other commands need the databases' administrator."""
+    consumer = own.get(CONSUMER, environ)["AMQP_URI"]
+    servers = {name: environ[name] for name in SERVERS} | {**own.get(OPERATOR, {})}
+    return servers | {"CONSUMER_AMQP_URI": consumer}
 
 
 def _login(settings: Settings, environ: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from alembic import command, context
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, MetaData, create_engine, text
 from sqlalchemy.engine import URL
 
@@ -25,6 +26,18 @@ def upgrade(*, scripts: str, url: URL, vault: Vault | None = None, to: str = "he
 def downgrade(*, scripts: str, url: URL, vault: Vault | None = None, to: str = "base") -> None:
     """Take migrations back; all of them, if not told otherwise, and then nothing is left."""
     command.downgrade(_config(scripts=scripts, url=url, vault=vault), to)
+
+
+def is_migrated(*, scripts: str, url: URL) -> bool:
+    """Whether the database has all of this history; one further on is a newer version's."""
+    engine = connect(url.render_as_string(hide_password=False), pool_size=1)
+    try:
+        current = _revision(engine)
+    finally:
+        engine.dispose()
+    history = ScriptDirectory.from_config(_config(scripts=scripts, url=url, vault=None))
+    older = {each.revision for each in history.walk_revisions()} - {history.get_current_head()}
+    return current is not None and current not in older
 
 
 def _config(*, scripts: str, url: URL, vault: Vault | None) -> Config:

@@ -36,8 +36,8 @@ from config.variables import (
 
 __all__ = [
     "KEYS", "SERVERS", "SERVICE_KEYS", "STORE_KEYS", "VARIABLES", "Settings", "SettingsError",
-    "beside_stack", "embedded_settings", "environment", "local_settings", "real_settings",
-    "setup_settings", "stack_file", "table", "with_keys",
+    "beside_stack", "database_settings", "embedded_settings", "environment", "local_settings",
+    "real_settings", "setup_settings", "stack_file", "table", "with_keys",
 ]
 
 EMBEDDED_BROKER = "memory://localhost/"
@@ -108,12 +108,29 @@ def with_keys(settings: Settings, rings: Mapping[str, str]) -> Settings:
     return replace(settings, keys=checked_keys(rings))
 
 
-def real_settings(*, keys: Iterable[str] = SERVICE_KEYS) -> Settings:
+def real_settings(
+    *, keys: Iterable[str] = SERVICE_KEYS, servers: Iterable[str] = SERVERS
+) -> Settings:
     """:raises SettingsError: naming the addresses and key rings that are missing or unusable.
 
     :param keys: the rings without which this program does not start.
+    :param servers: those that it speaks to; the other addresses are not looked at.
     """
-    return _real(Env(), keys)
+    return _real(Env(), keys, servers)
+
+
+def database_settings(keys: Iterable[str]) -> Settings:
+    """For commands on the databases alone, with ``keys``; those of the stack that runs here, unless
+    another server is named: one system's keys must never be used on the data of another.
+    """
+    env = Env()
+    folder = Path(env.str("DATA_DIR", DEFAULTS["DATA_DIR"]))
+    stack, named = stack_file(folder), env.str("DATABASE_URL", "")
+    lines = stack.read_text().splitlines() if stack.is_file() else []
+    if lines and (not named or f"DATABASE_URL={named}" in lines):
+        env.read_env(stack, recurse=False)
+        env.read_env(folder / "keys.env", recurse=False)
+    return _real(env, keys, ("DATABASE_URL",))
 
 
 def beside_stack() -> Settings:
@@ -123,8 +140,8 @@ def beside_stack() -> Settings:
     return _real(env, keys=())
 
 
-def _real(env: Env, keys: Iterable[str]) -> Settings:
-    addresses = {name: env.str(name, "") for name in SERVERS}
+def _real(env: Env, keys: Iterable[str], servers: Iterable[str] = SERVERS) -> Settings:
+    addresses = {name: env.str(name, "") for name in servers}
     missing = [name for name, address in addresses.items() if not address]
     if missing:
         raise SettingsError(f"{listed(missing)} must be set; `make run` needs none of them.")
@@ -132,7 +149,8 @@ def _real(env: Env, keys: Iterable[str]) -> Settings:
     if unset:
         raise SettingsError(f"{listed(unset)} must be set; `clinic keys` makes some.")
     check_addresses(addresses, trust_local=_trust_local(env))
-    return with_keys(_read(env, addresses), {name: env.str(name, "") for name in KEYS})
+    settings = _read(env, dict.fromkeys(SERVERS, "") | addresses)
+    return with_keys(settings, {name: env.str(name, "") for name in KEYS})
 
 
 def local_settings() -> Settings:

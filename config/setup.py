@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from config.database import connect, error_number
 from config.database_users import make_user
 from config.environments import keep
 from config.programs import catalogue
-from config.rights import Rights, all_rights
+from config.rights import Rights, all_rights, event_exchanges
 from config.settings import Settings
 from config.tls import database_address
 
@@ -53,8 +54,10 @@ def set_up(settings: Settings, folder: Path) -> list[Path]:
     Passwords are new each time. Whoever is connected stays connected; programs must be started
     again with the new file before they can connect anew.
 
-    :raises SetupRefused: then some users may have been renewed already, and it can be run again.
+    :raises SetupRefused: then some users may have been renewed already, and it can be run again;
+        none has where ``folder`` cannot be written.
     """
+    _check_writable(folder)
     admin = database_address(make_url(settings.database_url), settings.tls_ca_file)
     vhost, ca_file = vhost_of(settings.amqp_uri), settings.tls_ca_file
     with (
@@ -62,11 +65,24 @@ def set_up(settings: Settings, folder: Path) -> list[Path]:
         _administrator(admin) as databases,
     ):
         installation = _Installation(settings, admin.database or "clinic", broker, databases)
-        made = {
-            program: installation.addresses(program, rights)
+        # Consumers may not declare them, and the programs do so with the first event only.
+        for exchange in event_exchanges(catalogue()):
+            broker.make_exchange(exchange)
+        return [
+            _write(folder, program, installation.addresses(program, rights))
             for program, rights in all_rights(catalogue()).items()
-        }
-    return [_write(folder, program, addresses) for program, addresses in made.items()]
+        ]
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as refused:
+        raise SetupRefused(
+            f"--into: the folder {folder} cannot be written ({refused.strerror}). Name one that "
+            "can; no user was changed."
+        ) from refused
 
 
 @contextmanager
@@ -106,7 +122,6 @@ def _as_user(uri: str, name: str, password: str) -> str:
 
 
 def _write(folder: Path, program: str, addresses: Mapping[str, str]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{program}.env"
     keep(file, addresses)
     return file

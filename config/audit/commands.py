@@ -14,8 +14,8 @@ from config.settings import (
     KEYS,
     Settings,
     SettingsError,
+    database_settings,
     embedded_settings,
-    real_settings,
     with_keys,
 )
 
@@ -87,7 +87,7 @@ def verify(embedded: bool, kept_heads: TextIO | None) -> None:
 def _settings(embedded: bool) -> Settings:
     try:
         if not embedded:
-            return real_settings(keys=("AUDIT_KEYS",))
+            return database_settings(("AUDIT_KEYS",))
         settings = embedded_settings()
         if not (settings.data_dir / f"{DATABASE}.sqlite3").is_file():
             raise SettingsError(

@@ -7,11 +7,14 @@ From this folder, beside `make stack`:
 """
 
 import os
+import sys
 
 from kombu import Connection, Consumer, Exchange, Queue
 
-appointments = Exchange("appointment.events", type="topic")
-events = Queue("billing", appointments, routing_key="#")
+# Found there, not declared: a subscriber may not, since it could then delete it as well.
+appointments = Exchange("appointment.events", type="topic", passive=True)
+# The name of a subscriber's queue begins with `consumer-`.
+events = Queue("consumer-billing", appointments, routing_key="#")
 
 
 def on_event(event, message):
@@ -19,7 +22,16 @@ def on_event(event, message):
     message.ack()
 
 
-with Connection(os.environ["AMQP_URI"]) as connection:
-    with Consumer(connection, [events], callbacks=[on_event], accept=["json"]):
-        while True:
-            connection.drain_events()
+def consume(address):
+    with Connection(address) as connection:
+        with Consumer(connection, [events], callbacks=[on_event], accept=["json"]):
+            while True:
+                connection.drain_events()
+
+
+if not os.environ.get("CONSUMER_AMQP_URI"):
+    sys.exit("CONSUMER_AMQP_URI must be set: `make stack` keeps it in DATA_DIR/stack.env.")
+try:
+    consume(os.environ["CONSUMER_AMQP_URI"])
+except KeyboardInterrupt:
+    pass

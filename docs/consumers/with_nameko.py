@@ -3,19 +3,34 @@
 From this folder, beside `make stack`:
 
     set -a; . ../../.data/stack.env
-    ../../.venv/bin/nameko run --broker "$AMQP_URI" with_nameko
+    ../../.venv/bin/nameko run --broker "$CONSUMER_AMQP_URI" with_nameko
 """
 
-from nameko.events import event_handler
+import os
+import sys
+
+from nameko.events import EventHandler
+
+if not os.environ.get("CONSUMER_AMQP_URI"):
+    sys.exit("CONSUMER_AMQP_URI must be set: `make stack` keeps it in DATA_DIR/stack.env.")
+
+
+class Subscriber(EventHandler):
+    """Finds the exchange there; who may declare it, as Nameko would, could delete it as well."""
+
+    def setup(self):
+        super().setup()
+        self.queue.exchange.passive = True
 
 
 class FrontDeskScreen:
-    name = "front_desk_screen"
+    # A subscriber's name begins with `consumer_`, since its queues are named after it.
+    name = "consumer_front_desk"
 
-    @event_handler("appointment", "scheduled")
+    @Subscriber.decorator("appointment", "scheduled")
     def booked(self, event):
         print("booked", event["subject"], event["data"]["start"], flush=True)
 
-    @event_handler("appointment", "cancelled")
+    @Subscriber.decorator("appointment", "cancelled")
     def cancelled(self, event):
         print("cancelled", event["subject"], event["data"]["start"], flush=True)

@@ -2,6 +2,8 @@
 
 import json
 import re
+import signal
+import subprocess
 import sys
 import time
 import uuid
@@ -19,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from appointment.models import Outbox
 from config.database import connect
+from config.environments import kept_values
 from schemas.events import DATA, NAMES, EventSchema
 from tests.systems import System, plain_environ, running
 
@@ -42,6 +45,13 @@ def subscription(stack: System) -> Iterator[Queue]:
             Exchange(f"{source}.events", type="topic")(connection.default_channel).declare()
             queue.bind_to(f"{source}.events", routing_key="#")
         yield queue
+
+
+@pytest.fixture
+def consumer(stack: System) -> str:
+    """The address of whoever subscribes; where no users can be made, the administrator's."""
+    file = stack.logs / "programs" / "consumer.env"
+    return kept_values(file)["AMQP_URI"] if file.exists() else stack.environ["AMQP_URI"]
 
 
 def register(stack: System) -> tuple[int, int]:
@@ -207,21 +217,26 @@ KOMBU = [sys.executable, "with_kombu.py"]
         (
             NAMEKO,
             [
-                "evt-appointment-scheduled--front_desk_screen.booked",
-                "evt-appointment-cancelled--front_desk_screen.cancelled",
+                "evt-appointment-scheduled--consumer_front_desk.booked",
+                "evt-appointment-cancelled--consumer_front_desk.cancelled",
             ],
             ["booked {id} ", "cancelled {id} "],
         ),
-        (KOMBU, ["billing"], ["scheduled {id} 1", "cancelled {id} 2"]),
+        (KOMBU, ["consumer-billing"], ["scheduled {id} 1", "cancelled {id} 2"]),
     ],
     ids=["nameko", "kombu"],
 )
 def test_the_documented_consumer_prints_a_booking_and_its_cancellation(
-    stack: System, tmp_path: Path, argv: list[str], queues: list[str], expected: list[str]
+    stack: System,
+    consumer: str,
+    tmp_path: Path,
+    argv: list[str],
+    queues: list[str],
+    expected: list[str],
 ) -> None:
     amqp, log = stack.environ["AMQP_URI"], tmp_path / "log"
-    command = [part.format(amqp=amqp) for part in argv]
-    environ = plain_environ(AMQP_URI=amqp)
+    command = [part.format(amqp=consumer) for part in argv]
+    environ = plain_environ(CONSUMER_AMQP_URI=consumer)
     patient, doctor = register(stack)
     with running(command, environ=environ, log=log, folder=CONSUMERS), Connection(amqp) as broker:
         wait_for(lambda: all(_consumed(broker, queue) for queue in queues), seconds=20)
@@ -231,6 +246,31 @@ def test_the_documented_consumer_prints_a_booking_and_its_cancellation(
     with Connection(amqp) as broker:
         for queue in queues:
             broker.default_channel.queue_delete(queue)
+
+
+def test_the_consumer_with_kombu_ends_quietly_on_ctrl_c(
+    stack: System, consumer: str, tmp_path: Path
+) -> None:
+    amqp, log = stack.environ["AMQP_URI"], tmp_path / "log"
+    environ = plain_environ(CONSUMER_AMQP_URI=consumer)
+    with running(KOMBU, environ=environ, log=log, folder=CONSUMERS) as process:
+        with Connection(amqp) as broker:
+            wait_for(lambda: _consumed(broker, "consumer-billing"))
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 0
+            broker.default_channel.queue_delete("consumer-billing")
+    assert log.read_text() == ""
+
+
+@pytest.mark.parametrize("argv", [NAMEKO, KOMBU], ids=["nameko", "kombu"])
+def test_a_consumer_without_an_address_says_where_it_is(argv: list[str]) -> None:
+    command = [part.format(amqp="") for part in argv]
+    ended = subprocess.run(
+        command, env=plain_environ(), cwd=CONSUMERS, capture_output=True, text=True, timeout=30
+    )
+    assert ended.returncode == 1
+    *_, said = ended.stderr.splitlines()
+    assert said.startswith("CONSUMER_AMQP_URI must be set") and "stack.env" in said
 
 
 def _consumed(broker: Connection, queue: str) -> bool:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from kombu import Connection, Exchange, Queue
 from sqlalchemy.engine import make_url
 
 from config.environments import kept_values
 from config.programs import catalogue
-from tests.systems import clinic, free_port, plain_environ
+from tests.systems import clinic, free_port, plain_environ, succeed
 
 START_SECONDS = 120
 END_SECONDS = 60
@@ -87,6 +88,30 @@ def test_a_shell_beside_it_calls_as_the_operator(stack: Stack) -> None:
         timeout=60,
     )
     assert "PatientNotFound: There is no patient 99." in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["audit", "verify"], "nothing was changed or taken away"),
+        (["audit", "heads"], '"mac"'),
+        (["rotate"], "Every row is sealed with the key"),
+    ],
+    ids=" ".join,
+)
+def test_commands_on_its_data_find_it_by_its_folder(
+    stack: Stack, arguments: list[str], said: str
+) -> None:
+    assert said in succeed(clinic(*arguments), environ=plain_environ(DATA_DIR=str(stack.folder)))
+
+
+def test_a_subscriber_finds_an_address_of_its_own(stack: Stack) -> None:
+    address = kept_values(stack.folder / "stack.env")["CONSUMER_AMQP_URI"]
+    assert "//clinic_consumer:" in address
+    with Connection(address) as broker:
+        events = Exchange("appointment.events", type="topic", passive=True)
+        queue = Queue("consumer-test", events, routing_key="#", exclusive=True)
+        queue(broker.default_channel).declare()
 
 
 def test_what_holds_a_secret_is_for_its_owner_alone(stack: Stack) -> None:

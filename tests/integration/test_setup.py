@@ -108,7 +108,7 @@ def number_of(addresses: Addresses, statement: str, *, database: str) -> int | N
 def test_each_program_has_a_file_of_its_own_that_nobody_else_can_read(
     folder: Path, users: Users
 ) -> None:
-    assert set(users) == {*catalogue().names, "operator"}
+    assert set(users) == {*catalogue().names, "operator", "consumer"}
     assert all(file.stat().st_mode & 0o077 == 0 for file in folder.iterdir())
     passwords = [
         urlsplit(address).password for addresses in users.values() for address in addresses.values()
@@ -169,6 +169,27 @@ def test_a_program_cannot_call_or_tell_what_is_not_its_business(
     )
     with connection, pytest.raises(AccessRefused):
         connection.Producer().publish({}, exchange=exchange, routing_key=key)
+
+
+def test_a_subscriber_takes_events_and_neither_tells_nor_spoils_any(broker) -> None:
+    events = Exchange("patient.events", type="topic", passive=True)
+    mine = Queue("consumer-test", events, routing_key="#", exclusive=True)
+    mine(broker("consumer").channel()).declare()
+    for act in (
+        lambda channel: channel.queue_declare("billing"),
+        lambda channel: channel.exchange_declare("patient.events", "topic", durable=True),
+        lambda channel: channel.exchange_delete("patient.events"),
+        lambda channel: channel.queue_purge("evt-patient-erased--x.y"),
+        lambda channel: channel.queue_bind("consumer-test", "nameko-rpc", routing_key="#"),
+    ):
+        refused_by_broker(broker("consumer"), act)
+    for exchange, key in (("patient.events", "erased"), ("", "consumer-test")):
+        connection = Connection(
+            broker("consumer").as_uri(include_password=True),
+            transport_options={"confirm_publish": True},
+        )
+        with connection, pytest.raises(AccessRefused):
+            connection.Producer().publish({}, exchange=exchange, routing_key=key)
 
 
 def test_a_program_changes_its_own_database_and_sees_no_other(users: Users) -> None:
@@ -279,6 +300,26 @@ def test_what_is_wrong_is_said_in_a_sentence_without_a_password(
     assert ended.stderr.startswith("Error: ") and ended.stderr.count("\n") == 1, ended.stderr
     assert said in ended.stderr
     assert str(urlsplit(address).password) not in ended.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_anything_is_changed(
+    environ: Addresses, tmp_path: Path
+) -> None:
+    set_up(tmp_path, environ)
+    patient = read(tmp_path)["patient"]
+    (tmp_path / "file").touch()
+    ended = subprocess.run(
+        clinic("setup", "--into", str(tmp_path / "file" / "programs")),
+        env=environ,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("Error: --into: ") and "no user was changed" in line
+    with Connection(patient["AMQP_URI"]) as broker:
+        broker.connect()
+    assert number_of(patient, "SELECT 1", database="setup_patient") is None
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from config.messaging.outbox import OutboxRelay
 from config.messaging.peers import Peers
 from config.messaging.rpc import rpc
 from config.programs import Catalogue, Program, catalogue
-from config.rights import Rights, all_rights
+from config.rights import Rights, all_rights, own_rights
 
 HEX = "0123456789abcdef0123456789abcdef"
 UUID = "01234567-89ab-cdef-0123-456789abcdef"
@@ -189,4 +189,28 @@ def test_a_program_that_answers_nobody_has_nothing_to_put_on_record(rights):
 
 
 def test_every_program_of_the_catalogue_has_rights():
-    assert set(all_rights(catalogue())) == {*catalogue().names, "operator"}
+    assert set(all_rights(catalogue())) == {*catalogue().names, "operator", "consumer"}
+
+
+def test_a_subscriber_hears_every_event_in_queues_of_its_own_and_changes_nothing(rights):
+    consumer = rights["consumer"]
+    for queue in ("consumer-billing", "evt-kitchen-cooked--consumer_desk.on_cooked"):
+        for what in ("configure", "write", "read"):
+            assert may(consumer, what, queue)
+    for key in ("cooked", "#", "*"):
+        assert may_with_key(consumer, "read", "kitchen.events", key)
+        assert not may_with_key(consumer, "write", "kitchen.events", key)
+    assert not may(consumer, "configure", "kitchen.events")
+    for name in ("waiter.events", "nameko-rpc", "rpc-kitchen", "evt-waiter-left", "", "consumer-",
+                 "evt-waiter-ordered--kitchen_behind.on_ordered"):
+        for what in ("configure", "write", "read"):
+            assert not may(consumer, what, name)
+    assert consumer.databases == {}
+
+
+def test_the_rights_that_are_a_programs_own_are_those_that_it_gets():
+    every = all_rights(catalogue())
+    for name in catalogue().names:
+        own = own_rights(name)
+        assert own.databases == every[name].databases
+        assert own.broker.exchanges == every[name].broker.exchanges

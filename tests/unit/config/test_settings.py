@@ -14,6 +14,7 @@ from config.settings import (
     Settings,
     SettingsError,
     beside_stack,
+    database_settings,
     embedded_settings,
     local_settings,
     real_settings,
@@ -494,6 +495,55 @@ def test_addresses_of_a_running_stack_are_taken_where_none_are_named(environment
 def test_beside_no_stack_the_missing_servers_are_named(environment, tmp_path):
     environment({"DATA_DIR": str(tmp_path), "REDIS_URL": REAL["REDIS_URL"]})
     assert refusal(beside_stack).startswith("AMQP_URI and DATABASE_URL must be set")
+
+
+# Commands on the databases alone
+
+
+@pytest.fixture
+def running_stack(environment, tmp_path):
+    environment({"DATA_DIR": str(tmp_path)})
+    for file, values in ((stack_file(tmp_path), ADDRESSES), (tmp_path / "keys.env", RINGS)):
+        file.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+
+
+def test_only_the_database_and_the_keys_that_are_asked_for_are_needed(environment, tmp_path):
+    own = {name: REAL[name] for name in ("DATABASE_URL", "AUDIT_KEYS")}
+    environment({"DATA_DIR": str(tmp_path), **own})
+    for read in (
+        lambda: database_settings(("AUDIT_KEYS",)),
+        lambda: real_settings(keys=("AUDIT_KEYS",), servers=("DATABASE_URL",)),
+    ):
+        settings = read()
+        assert settings.database_url == REAL["DATABASE_URL"]
+        assert settings.keys == Keys(audit=parse_ring(RINGS["AUDIT_KEYS"]))
+        assert settings.database("audit").host == "mysql"
+    assert refusal(lambda: database_settings(("DATA_KEYS",))).startswith("DATA_KEYS must be set")
+
+
+def test_an_address_that_is_not_needed_is_not_looked_at(environment):
+    environment(REAL | {"AMQP_URI": "junk", "REDIS_URL": "junk"})
+    settings = real_settings(servers=("DATABASE_URL",))
+    assert (settings.amqp_uri, settings.redis_url, settings.embedded) == ("", "", False)
+
+
+def test_database_and_keys_are_taken_from_the_stack_that_runs_here(running_stack):
+    settings = database_settings(("AUDIT_KEYS",))
+    assert settings.database_url == REAL["DATABASE_URL"]
+    assert settings.keys.audit == parse_ring(RINGS["AUDIT_KEYS"])
+
+
+def test_keys_that_the_stack_was_given_come_before_those_it_keeps(running_stack, environment):
+    ring = f"9:{new_secret()}"
+    environment({"AUDIT_KEYS": ring, "DATABASE_URL": REAL["DATABASE_URL"]})
+    settings = database_settings(("AUDIT_KEYS", "DATA_KEYS"))
+    assert settings.keys.audit == parse_ring(ring)
+    assert settings.keys.data == parse_ring(RINGS["DATA_KEYS"])
+
+
+def test_the_keys_of_a_stack_are_not_used_on_another_server(running_stack, environment):
+    environment({"DATABASE_URL": REAL["DATABASE_URL"].replace("@mysql", "@elsewhere")})
+    assert refusal(lambda: database_settings(("DATA_KEYS",))).startswith("DATA_KEYS must be set")
 
 
 @pytest.mark.parametrize("address", ["mysql+pymysql://u:p@h:abc/db", "mysql+pymysql://u:p@h:/db"])

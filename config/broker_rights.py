@@ -1,0 +1,94 @@
+"""What may be done on the broker, put together from a few kinds of need.
+
+What RabbitMQ asks for: declaring needs `configure` on the queue or exchange, binding `write` on the
+queue and `read` on the exchange, consuming `read`, publishing `write`. That alone would let any
+reply queue be bound to everybody's calls, and any program call every method. So the keys
+of topic exchanges are told as well, both those published with and those bound by (which are
+compared as they are written, `*` and `#` included).
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from functools import reduce
+from operator import or_
+
+RPC = "nameko-rpc"
+# Keys of replies: our clients' are a UUID in hex, Nameko's have its dashes.
+OUR_REPLIES, OUR_QUEUE = "[0-9a-f]{32}", r"rpc\.reply-"
+SHELL_REPLIES, SHELL_QUEUE = "[0-9a-f-]{36}", rf"{OUR_QUEUE}standalone_rpc_proxy-"
+ANY_SERVICE, METHOD = r"\w+", r"\.\w+"
+# As kombu's users may call their queues, and as Nameko calls those of a service `consumer_...`.
+CONSUMERS_QUEUES = r"consumer-.+|evt-.+--consumer_.+"
+
+
+@dataclass(frozen=True)
+class BrokerRights:
+    """Names of queues and exchanges, and (exchange, keys), all as regular expressions."""
+
+    configure: frozenset[str] = frozenset()
+    write: frozenset[str] = frozenset()
+    read: frozenset[str] = frozenset()
+    publish: frozenset[tuple[str, str]] = frozenset()
+    bind: frozenset[tuple[str, str]] = frozenset()
+
+    def __or__(self, other: "BrokerRights") -> "BrokerRights":
+        mine_and_theirs = (
+            getattr(self, each.name) | getattr(other, each.name) for each in fields(self)
+        )
+        return BrokerRights(*mine_and_theirs)
+
+    def permissions(self) -> dict[str, str]:
+        """As RabbitMQ's management API takes them."""
+        return {name: _any(getattr(self, name)) for name in ("configure", "write", "read")}
+
+    @property
+    def exchanges(self) -> list[str]:
+        """Those with keys; all of them are topic exchanges."""
+        return sorted({exchange for exchange, _ in self.publish | self.bind})
+
+    def topic_permissions(self) -> list[dict[str, str]]:
+        """As RabbitMQ's management API takes them, one for each exchange."""
+        return [
+            {
+                "exchange": exchange,
+                "write": _any(key for where, key in self.publish if where == exchange),
+                "read": _any(key for where, key in self.bind if where == exchange),
+            }
+            for exchange in self.exchanges
+        ]
+
+
+def asks(services: Iterable[str], replies: str, prefix: str = OUR_QUEUE) -> BrokerRights:
+    """Calls any method of ``services``; the answers come to a queue of its own."""
+    calls = (publish(RPC, name + METHOD) for name in services)
+    return reduce(or_, calls, queue(prefix + replies) | subscribe(RPC, replies))
+
+
+def hears(exchanges: Iterable[str]) -> BrokerRights:
+    """Any event, in queues of its own. It must find the exchanges there: who may declare one may
+    delete it, and with it what others have bound."""
+    bound = frozenset((exchange, ".*") for exchange in exchanges)
+    names = frozenset(re.escape(exchange) for exchange, _ in bound)
+    return queue(CONSUMERS_QUEUES) | BrokerRights(read=names, bind=bound)
+
+
+def queue(name: str) -> BrokerRights:
+    """To declare it, bind it and take from it."""
+    names = frozenset({name})
+    return BrokerRights(configure=names, write=names, read=names)
+
+
+def subscribe(exchange: str, keys: str) -> BrokerRights:
+    name = frozenset({re.escape(exchange)})
+    return BrokerRights(configure=name, read=name, bind=frozenset({(exchange, keys)}))
+
+
+def publish(exchange: str, keys: str) -> BrokerRights:
+    name = frozenset({re.escape(exchange)})
+    return BrokerRights(configure=name, write=name, publish=frozenset({(exchange, keys)}))
+
+
+def _any(patterns: Iterable[str]) -> str:
+    """One expression for whole names; without any pattern, for the empty name only."""
+    return f"^({'|'.join(sorted(patterns))})$"
