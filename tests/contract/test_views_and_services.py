@@ -29,7 +29,10 @@ SERVICES = {
     for program in catalogue().programs
     if program.name == program.service().name
 }
-RECORD = {"id": 1, "patientId": 1, "doctorId": 1, "name": "", "speciality": "", "timezone": ""}
+RECORD = {
+    "id": 1, "patientId": 1, "doctorId": 1, "name": "", "speciality": "", "timezone": "",
+    "items": [], "next": None,
+}
 BODIES = {
     "POST /patients": patient_body(password=password()),
     "POST /accounts": login_body(PATIENT, subject=1),

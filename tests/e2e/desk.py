@@ -111,10 +111,6 @@ class Desk:
         """The same, in a session of its own."""
         return self._arrived(person.email, person.password, person.record)
 
-    def admin_login(self) -> tuple[str, str]:
-        environ = self.system.environ
-        return environ["ADMIN_EMAIL"], environ["ADMIN_PASSWORD"]
-
     def disable(self, person: Person) -> None:
         changed = self.admin.patch(f"/accounts/{person.account}", json={"disabled": True})
         assert changed.status_code == 200, changed.text

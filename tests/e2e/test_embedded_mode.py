@@ -105,7 +105,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fresh]:
 
 def test_it_is_ready_within_ten_seconds(fresh: Fresh) -> None:
     assert fresh.seconds < READY_SECONDS
-    parts = ("broker", "gateway", "patient", "doctor", "appointment")
+    parts = ("broker", "gateway", "audit", "patient", "doctor", "appointment")
     well = {"status": "ok", "checks": dict.fromkeys(parts, "ok")}
     with fresh.system.caller() as nobody:
         assert nobody.get("/readyz").json() == well

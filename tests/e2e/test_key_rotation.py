@@ -9,10 +9,11 @@ import httpx
 import pytest
 
 from config.keys import fresh, new_secret
+from config.servers import started
 from config.settings import KEYS
 from tests.e2e.desk import Json, login, patient_body, register_patient
 from tests.e2e.gateways import own_databases
-from tests.systems import System, clinic, real_system, succeed
+from tests.systems import System, clinic, plain_environ, real_system, succeed
 
 PATIENTS = 40
 CLIENTS = 4
@@ -23,9 +24,12 @@ KEPT_BESIDE = ("AUDIT_KEYS",)
 
 
 @pytest.fixture
-def databases(addresses: dict[str, str]) -> Iterator[dict[str, str]]:
+def servers(addresses: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
+    """With a broker of their own: services with other keys answer on the one that all share."""
     with own_databases(addresses, "rotation") as url:
-        yield {**addresses, "DATABASE_URL": url}
+        shared = plain_environ(DATABASE_URL=url, REDIS_URL=addresses["REDIS_URL"])
+        with started(folder=tmp_path / "broker", environ=shared, say=lambda line: None) as given:
+            yield given
 
 
 def with_new_key(old: Mapping[str, str]) -> dict[str, str]:
@@ -70,14 +74,14 @@ def at_work(system: System, patients: list[Json]) -> Iterator[list[httpx.Respons
             worker.join()
 
 
-def test_all_rings_change_while_people_work(databases: dict[str, str], tmp_path: Path) -> None:
+def test_all_rings_change_while_people_work(servers: dict[str, str], tmp_path: Path) -> None:
     old = fresh(KEYS)
-    with real_system(tmp_path / "old", databases, **old) as system, system.client() as client:
+    with real_system(tmp_path / "old", servers, **old) as system, system.client() as client:
         patients = [register_patient(client, name=f"Ada No{n}") for n in range(PATIENTS)]
         token = system.admin_token
 
     both = with_new_key(old)
-    with real_system(tmp_path / "both", databases, **both) as system:
+    with real_system(tmp_path / "both", servers, **both) as system:
         with system.caller(token) as early:
             assert early.get("/me").status_code == 200
         with at_work(system, patients) as answers:
@@ -86,7 +90,7 @@ def test_all_rings_change_while_people_work(databases: dict[str, str], tmp_path:
         assert len(answers) > PATIENTS, printed
 
     new = without_old_key(both)
-    with real_system(tmp_path / "new", databases, **new) as system, system.client() as client:
+    with real_system(tmp_path / "new", servers, **new) as system, system.client() as client:
         for patient in patients:
             read = client.get(f"/patients/{patient['id']}").json()
             assert (read["name"], read["email"]) == (patient["name"], patient["email"])
