@@ -45,7 +45,9 @@ def run() -> None:
     _patch()
     from config import embedded
     from config.preflight import StartRefused
+    from config.programs import catalogue, load
 
+    _settings(partial(load(catalogue().gateway_check), settings))
     try:
         embedded.run(settings)
     except (SettingsError, StartRefused) as refused:
@@ -187,11 +189,14 @@ def shell() -> None:
         ) from refused
     _patch()
     from nameko.cli.shell import ShellRunner, make_nameko_helper
+    from nameko.rpc import MethodProxy
 
+    from config.messaging.rpc import CallPublisher
     from config.process import speak
     from config.tls import broker_options
 
     speak()
+    MethodProxy.publisher_cls = CallPublisher
     # Nameko's own banner shows the broker's password.
     helper = make_nameko_helper(
         {

@@ -18,7 +18,11 @@ NEWEST = 1000
 
 
 def everything_about(visit: Visit, patient_id: int, *, now: datetime) -> dict[str, Any]:
-    """:raises PatientNotFound, Unavailable: an export is whole, or there is none."""
+    """Whole, but for lines of the access log before the newest ``NEWEST``: a cursor leads on to
+    those.
+
+    :raises PatientNotFound, Unavailable:
+    """
     patient = visit.ask("patient", "export", patient_id).result()
     appointments = visit.ask("appointment", "export", patient_id).result()
     return {

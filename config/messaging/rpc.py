@@ -50,6 +50,13 @@ class ReplyPublisher(Publisher):
     transport_options = {**retry_policy, "interval_max": 0}
 
 
+class CallPublisher(Publisher):
+    """A call by Nameko's own client, transient like those of ours: its arguments are no business
+    of the broker's disk."""
+
+    delivery_mode = NON_PERSISTENT
+
+
 class QueueConsumer(StockQueueConsumer):
     def on_decode_error(self, message: Message, exc: Exception) -> None:
         """kombu would log the body, which may hold anything about anybody."""
