@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from config.audit.commands import audit
-from config.keys import fresh, kept
+from config.keys import KEYS_FILE, fresh
 from config.settings import (
     KEYS,
     STORE_KEYS,
@@ -25,7 +25,7 @@ from config.settings import (
     real_settings,
     setup_settings,
     table,
-    with_keys,
+    with_kept_keys,
 )
 
 
@@ -210,13 +210,12 @@ def shell() -> None:
 def _kept_settings() -> Settings:
     """Those of the embedded mode, with the keys beside its data."""
     settings = embedded_settings()
-    rings = settings.data_dir / "keys.env"
-    if not rings.is_file():
+    if not (settings.data_dir / KEYS_FILE).is_file():
         raise SettingsError(
             f"There is no data in {settings.data_dir}: set DATA_DIR to the folder that `make run` "
             "used."
         )
-    return with_keys(settings, kept(rings, KEYS))
+    return with_kept_keys(settings)
 
 
 def _settings(read: Callable[[], Settings]) -> Settings:

@@ -16,11 +16,10 @@ from config import logs, migration, process
 from config.clock import utc_now
 from config.embedded_http import serve
 from config.encryption import Vault
-from config.keys import kept
 from config.messaging import memory
 from config.preflight import held_folder, listener
 from config.programs import catalogue, load
-from config.settings import KEYS, Settings, with_keys
+from config.settings import Settings, with_kept_keys
 
 STOP_SECONDS = 4.0
 
@@ -54,7 +53,7 @@ def run(settings: Settings) -> None:
     began = time.monotonic()
     with held_folder(settings.data_dir), listener(settings.host, settings.port) as opened:
         logs.configure(level=settings.log_level, readable=True)
-        settings = with_keys(settings, kept(settings.data_dir / "keys.env", KEYS))
+        settings = with_kept_keys(settings)
         ended = process.on_signal()
         memory.install()
         for name, scripts in catalogue().databases.items():

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from config.variables import SettingsError
 
+# Beside the data, where a system runs on one machine only.
+KEYS_FILE = "keys.env"
 KEY_BYTES = 32
 SHORTEST_SECRET = 32
 # Fewer than this many different characters were typed by hand, not made.

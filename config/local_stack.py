@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from config.environments import administrator, environment_of, keep, kept_values
-from config.keys import kept
+from config.keys import KEYS_FILE, kept
 from config.preflight import StartRefused, check_reachable, held_folder, listener
 from config.programs import OPERATOR, catalogue
 from config.rights import CONSUMER
@@ -58,7 +58,7 @@ def _run_with_servers(settings: Settings, given: Mapping[str, str]) -> int:
         install(settings=missing, log=folder / "install.log", environ=given, say=_say)
     with started(folder=folder, environ=given, say=_say) as addresses:
         # People read these lines as they come; a LOG_FORMAT that is set stays.
-        rings = kept(settings.data_dir / "keys.env", KEYS)
+        rings = kept(settings.data_dir / KEYS_FILE, KEYS)
         login = administrator(settings)
         # What is set to nothing is not set.
         chosen = {name: value for name, value in given.items() if value}

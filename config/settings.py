@@ -12,7 +12,7 @@ import phonenumbers
 from environs import Env, EnvError
 from sqlalchemy.engine import URL, make_url
 
-from config.keys import Keys
+from config.keys import KEYS_FILE, Keys, kept
 from config.settings_checks import (
     SHORTEST_PASSWORD,
     check_addresses,
@@ -37,7 +37,7 @@ from config.variables import (
 __all__ = [
     "KEYS", "SERVERS", "SERVICE_KEYS", "STORE_KEYS", "VARIABLES", "Settings", "SettingsError",
     "beside_stack", "database_settings", "embedded_settings", "environment", "local_settings",
-    "real_settings", "setup_settings", "stack_file", "table", "with_keys",
+    "real_settings", "setup_settings", "stack_file", "table", "with_kept_keys", "with_keys",
 ]
 
 EMBEDDED_BROKER = "memory://localhost/"
@@ -108,6 +108,14 @@ def with_keys(settings: Settings, rings: Mapping[str, str]) -> Settings:
     return replace(settings, keys=checked_keys(rings))
 
 
+def with_kept_keys(settings: Settings) -> Settings:
+    """``settings`` with the keys beside the data, made when first asked for.
+
+    :raises SettingsError: when they cannot be used, or were lost.
+    """
+    return with_keys(settings, kept(settings.data_dir / KEYS_FILE, KEYS))
+
+
 def real_settings(
     *, keys: Iterable[str] = SERVICE_KEYS, servers: Iterable[str] = SERVERS
 ) -> Settings:
@@ -129,7 +137,7 @@ def database_settings(keys: Iterable[str]) -> Settings:
     lines = stack.read_text().splitlines() if stack.is_file() else []
     if lines and (not named or f"DATABASE_URL={named}" in lines):
         env.read_env(stack, recurse=False)
-        env.read_env(folder / "keys.env", recurse=False)
+        env.read_env(folder / KEYS_FILE, recurse=False)
     return _real(env, keys, ("DATABASE_URL",))
 
 

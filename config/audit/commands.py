@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from config.keys import kept
 from config.settings import (
-    KEYS,
     Settings,
     SettingsError,
     database_settings,
     embedded_settings,
-    with_keys,
+    with_kept_keys,
 )
 
 if TYPE_CHECKING:
@@ -94,7 +92,7 @@ def _settings(embedded: bool) -> Settings:
                 f"There is no audit trail in {settings.data_dir}: set DATA_DIR to the folder "
                 "that `make run` used."
             )
-        return with_keys(settings, kept(settings.data_dir / "keys.env", KEYS))
+        return with_kept_keys(settings)
     except SettingsError as refused:
         raise click.ClickException(str(refused)) from refused
 
