@@ -13,10 +13,15 @@ from config.keys import KeyRing
 CLOCKS_DIFFER = timedelta(seconds=30)
 
 
-@cache
 def signing_keys(ring: KeyRing, purpose: str) -> list[bytes]:
     """Oldest first: the last one signs, all of them verify."""
     return [ring.derive(purpose, key_id) for key_id in reversed(ring.ids)]
+
+
+@cache
+def signer(ring: KeyRing, purpose: str) -> "Signer":
+    """Made once: each call is signed and checked, and deriving keys takes longest."""
+    return Signer(ring, purpose)
 
 
 class Signer:

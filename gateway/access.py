@@ -57,8 +57,7 @@ def party(visit: Visit, ids: Ids) -> None:
     :raises AppointmentNotFound:
     """
     appointment_id = ids["appointment_id"]
-    appointment = visit.known("appointment", "get", appointment_id)
-    visit.concern(PATIENT, appointment["patientId"])
+    appointment = visit.appointment(appointment_id)
     theirs = {PATIENT: appointment["patientId"], DOCTOR: appointment["doctorId"]}
     if theirs[visit.caller.role] != visit.caller.subject:
         raise AppointmentNotFound(appointment_id)

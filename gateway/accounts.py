@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as Transaction
 
 from config.answers import forget_answers_about
-from config.encryption import VAULT, Vault
+from config.encryption import vault_of
 from gateway.models import Account, Answer, FamiliarAddress, Session
 from schemas.accounts import ADMIN, PATIENT
 from schemas.errors import AccountNotFound, EmailTaken, Unauthenticated
@@ -108,8 +108,7 @@ class Accounts:
         self._transaction.delete(account)
 
     def _key(self, email: str) -> str:
-        vault: Vault = self._transaction.info[VAULT]
-        return vault.index("email", str(email_key(email)))
+        return vault_of(self._transaction).index("email", str(email_key(email)))
 
 
 class Sessions:

@@ -89,7 +89,7 @@ class Application:
         if matched.asks_who:
             visit.identify()
         access.check(visit, matched.rule, found.ids)
-        visit.request.check_query(frozenset(matched.route.query.split()))
+        visit.request.check_query(matched.query)
         return matched.route.view(visit, **found.ids)
 
     def _match(self, request: ApiRequest) -> tuple[Matched, dict[str, Any]]:

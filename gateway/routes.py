@@ -92,6 +92,7 @@ class Matched:
 
     route: Route
     rule: Mapping[str, Scope]
+    query: frozenset[str]
 
     @property
     def asks_who(self) -> bool:
@@ -121,5 +122,6 @@ def _rule(route: Route) -> Rule:
         raise ValueError(f"{route.name}: {wrong}") from wrong
     if route.rate not in RATE_CLASSES:
         raise ValueError(f"{route.name} has no known rate class")
+    query = frozenset(route.query.split())
     path = route.path.replace("<", "<id:")
-    return Rule(path, methods=[route.method], endpoint=Matched(route, rule))
+    return Rule(path, methods=[route.method], endpoint=Matched(route, rule, query))

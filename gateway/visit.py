@@ -22,7 +22,7 @@ from gateway.office import DatabaseSessions, Office
 from gateway.request import ApiRequest, network_of
 from gateway.rpc import Rpc
 from schemas import errors
-from schemas.accounts import ROLES_WITH_SUBJECT
+from schemas.accounts import PATIENT, ROLES_WITH_SUBJECT
 from schemas.errors import Unavailable
 
 Result = TypeVar("Result")
@@ -125,6 +125,15 @@ class Visit:
 
     def _transactions(self, sessions: DatabaseSessions) -> Transactions:
         return Transactions(sessions, deadline=lambda: self.deadline, unavailable=Unavailable)
+
+    def appointment(self, appointment_id: int) -> dict[str, Any]:
+        """The record; whatever comes of it, the request is about its patient.
+
+        :raises AppointmentNotFound, Unavailable:
+        """
+        record = self.known("appointment", "get", appointment_id)
+        self.concern(PATIENT, record["patientId"])
+        return record
 
     def databases_answer(self) -> dict[str, str]:
         """``ok`` or ``failing``, for the gateway's own database and for the audit trail.

@@ -12,7 +12,7 @@ from datetime import timedelta
 from itsdangerous import BadData
 
 from config.keys import KeyRing
-from config.signing import Signer
+from config.signing import signer
 
 PURPOSE = "caller"
 # No call takes so long; what was overheard is of no use later.
@@ -45,13 +45,13 @@ SYSTEM = Caller("system")
 
 
 def signed(caller: Caller, *, correlation: str, key: str, ring: KeyRing) -> str:
-    return Signer(ring, PURPOSE).sign([*astuple(caller), correlation, key])
+    return signer(ring, PURPOSE).sign([*astuple(caller), correlation, key])
 
 
 def verified(text: object, *, correlation: str, key: str, ring: KeyRing) -> Caller:
     """:raises ForgedCaller: unless ``text`` was signed for this call, of late."""
     try:
-        *caller, for_correlation, for_key = Signer(ring, PURPOSE).read(
+        *caller, for_correlation, for_key = signer(ring, PURPOSE).read(
             str(text), longest=LONGEST_CALL
         )
         named = Caller(*caller)

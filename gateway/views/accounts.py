@@ -18,7 +18,7 @@ from schemas.loading import load
 def create(visit: Visit) -> Response:
     fields = load(AccountSchema(), visit.request.json_object())
     account = open_account(visit, fields, now=utc_now())
-    visit.concern_login(account["id"], account["role"], account["subjectId"])
+    _concern(visit, account)
     response = as_json(account, status=201)
     response.headers["Location"] = f"/accounts/{account['id']}"
     return response
@@ -33,7 +33,7 @@ def listed(visit: Visit) -> Response:
 
     found = visit.run(look)
     for account in found[: page.limit]:
-        visit.concern_login(account["id"], account["role"], account["subjectId"])
+        _concern(visit, account)
     return as_page(
         visit.request, found, page=page, dump=lambda account: account,
         place=lambda account: int(account["id"]),
@@ -43,5 +43,9 @@ def listed(visit: Visit) -> Response:
 def patch(visit: Visit, account_id: int) -> Response:
     changes = load(AccountChangeSchema(), visit.request.json_object())
     account = change(visit, account_id, changes, now=utc_now())
-    visit.concern_login(account["id"], account["role"], account["subjectId"])
+    _concern(visit, account)
     return as_json(account, status=200)
+
+
+def _concern(visit: Visit, account: dict[str, Any]) -> None:
+    visit.concern_login(account["id"], account["role"], account["subjectId"])

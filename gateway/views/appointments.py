@@ -27,15 +27,12 @@ def create(visit: Visit) -> Response:
 
 
 def get(visit: Visit, appointment_id: int) -> Response:
-    appointment = visit.known("appointment", "get", appointment_id)
-    visit.concern(PATIENT, appointment["patientId"])
-    return as_json(appointment, status=200)
+    return as_json(visit.appointment(appointment_id), status=200)
 
 
 def cancel(visit: Visit, appointment_id: int) -> Response:
     reason = visit.request.parameter("reason")
-    appointment = visit.known("appointment", "get", appointment_id)
-    visit.concern(PATIENT, appointment["patientId"])
+    visit.appointment(appointment_id)
     return nothing(visit.ask("appointment", "cancel", appointment_id, reason))
 
 
