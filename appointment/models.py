@@ -18,13 +18,19 @@ class AppointmentBase(DeclarativeBase):
 class Appointment(AppointmentBase):
     """``version`` counts changes of the record, ``sequence`` the events told about it.
 
-    Since ``erased_at`` nothing is left of what was written about it.
+    ``schedule_version`` is that of the timetable it was last found to fit into; ``remind_at`` is
+    when the next reminder is due, if one is. Since ``erased_at`` nothing is left of what was
+    written about it.
     """
 
     __tablename__ = "appointment"
     __table_args__ = (
         Index("ix_appointment_doctor", "doctor_id", "starts_at"),
         Index("ix_appointment_patient", "patient_id", "starts_at"),
+        Index("ix_appointment_start", "starts_at"),
+        Index("ix_appointment_status", "status", "starts_at"),
+        Index("ix_appointment_uncovered", "uncovered", "starts_at"),
+        Index("ix_appointment_reminder", "remind_at"),
         MYSQL_TABLE,
     )
 
@@ -38,6 +44,8 @@ class Appointment(AppointmentBase):
     status: Mapped[str] = mapped_column(String(16))
     cancel_reason_sealed: Mapped[bytes | None] = sealed_column(500, optional=True)
     uncovered: Mapped[bool] = mapped_column(default=False)
+    schedule_version: Mapped[int] = mapped_column(RecordId, default=0)
+    remind_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     version: Mapped[int]
     sequence: Mapped[int] = mapped_column(RecordId)
@@ -61,6 +69,38 @@ class Claim(AppointmentBase):
     resource_id: Mapped[int] = mapped_column(RecordId, primary_key=True, autoincrement=False)
     bucket: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     appointment_id: Mapped[int] = mapped_column(RecordId, index=True)
+
+
+class Change(AppointmentBase):
+    """A line of an appointment's history: what it was from then on, and who made it so."""
+
+    __tablename__ = "history"
+    __table_args__ = (Index("ix_history_appointment", "appointment_id", "id"), MYSQL_TABLE)
+
+    id: Mapped[int] = mapped_column(RecordId, primary_key=True)
+    appointment_id: Mapped[int] = mapped_column(RecordId)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    what: Mapped[str] = mapped_column(String(16))
+    actor_role: Mapped[str] = mapped_column(String(16))
+    actor_account: Mapped[int | None] = mapped_column(RecordId)
+    doctor_id: Mapped[int] = mapped_column(RecordId)
+    starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ends_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    status: Mapped[str] = mapped_column(String(16))
+    version: Mapped[int]
+
+
+class CheckedTimetable(AppointmentBase):
+    """Up to which change of a doctor's timetable their appointments were checked against it.
+
+    Bookings hold its row while they are made, so that a check either sees them or comes first.
+    """
+
+    __tablename__ = "checked_timetable"
+    __table_args__ = (MYSQL_TABLE,)
+
+    doctor_id: Mapped[int] = mapped_column(RecordId, primary_key=True, autoincrement=False)
+    schedule_version: Mapped[int] = mapped_column(RecordId)
 
 
 class Erasure(AppointmentBase):

@@ -100,6 +100,8 @@ def nameko_config(settings: Settings, programs: tuple[Program, ...]) -> dict[str
         "max_workers": settings.service_workers,
         "CALL_SECONDS": settings.call_seconds,
         "PEER_SECONDS": settings.peer_seconds,
+        "CANCEL_NOTICE_MINUTES": settings.cancel_notice_minutes,
+        "REMINDER_MINUTES": settings.reminder_minutes,
         "PHONE_REGION": settings.phone_region,
         "CLINIC_TIMEZONE": settings.clinic_timezone,
         "CALLER_KEYS": settings.keys.caller,

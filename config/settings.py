@@ -19,6 +19,7 @@ from config.settings_checks import (
     check_certificates,
     checked_keys,
     listed,
+    reminders,
 )
 from config.tls import database_address
 from config.variables import (
@@ -57,6 +58,9 @@ class Settings:
     database_url: str = field(repr=False)
     redis_url: str = field(repr=False)
     clinic_timezone: str
+    cancel_notice_minutes: int
+    # The longest first.
+    reminder_minutes: tuple[int, ...]
     phone_region: str | None
     log_format: str
     log_level: str
@@ -221,19 +225,21 @@ def _read(env: Env, addresses: Mapping[str, str]) -> Settings:
     values["cors_origins"] = frozenset(
         origin.strip() for origin in values["cors_origins"].split(",") if origin.strip()
     )
+    values["reminder_minutes"] = reminders(values["reminder_minutes"])
     settings = Settings(**values)
     _check(settings)
     return settings
 
 
 def _value(env: Env, variable: Variable) -> Any:
-    """What is set, of the default's type; no number is below 0, nor 0 unless the default is."""
+    """What is set, of the default's type; no number is below 0, nor 0 unless that is allowed."""
     read: dict[type, Callable[..., Any]] = {
         bool: env.bool, int: env.int, float: env.float, str: env.str
     }
     value = read[type(variable.default)](variable.name, variable.default)
-    if isinstance(value, int | float) and value <= 0 and value != variable.default:
-        least = "above 0" if variable.default else "0 or above"
+    allowed = value == variable.default or (variable.zero and value == 0)
+    if isinstance(value, int | float) and value <= 0 and not allowed:
+        least = "above 0" if variable.default and not variable.zero else "0 or above"
         raise SettingsError(f"{variable.name} must be {least}.")
     return value
 

@@ -13,6 +13,8 @@ from config.variables import KEYS, SettingsError
 SHORTEST_PASSWORD = 12
 # `guestguestguest` is long, too.
 FEWEST_CHARACTERS = 6
+# In minutes.
+YEAR = 365 * 24 * 60
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 
 # By setting: the schemes that are understood, and what the address looks like.
@@ -89,6 +91,14 @@ def _check_apart(rings: Mapping[str, str]) -> None:
             first = holders.setdefault(secret, name)
             if first != name:
                 raise SettingsError(f"{first} and {name} must not share a secret.")
+
+
+def reminders(text: str) -> tuple[int, ...]:
+    """Minutes, the most first; :raises SettingsError: for what are no whole numbers above 0."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(part.isascii() and part.isdigit() and 0 < int(part) <= YEAR for part in parts):
+        raise SettingsError("REMINDER_MINUTES must be minutes, such as 1440,120, up to a year.")
+    return tuple(sorted({int(part) for part in parts}, reverse=True))
 
 
 def check_certificates(file: str) -> None:

@@ -18,11 +18,12 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class Variable:
-    """An environment variable, as the table of settings shows it."""
+    """An environment variable, as the table of settings shows it; ``zero``: numbers may be 0."""
 
     name: str
     default: Any
     meaning: str
+    zero: bool = False
 
 
 VARIABLES = (
@@ -72,6 +73,17 @@ VARIABLES = (
     Variable("TRUSTED_PROXIES", 0, "how many proxies before the gateway add `X-Forwarded-For`"),
     Variable("CORS_ORIGINS", "", "origins whose pages may call, such as `https://a.example,...`"),
     Variable("CLINIC_TIMEZONE", "UTC", "IANA time zone of records that name none"),
+    Variable(
+        "CANCEL_NOTICE_MINUTES",
+        1440,
+        "until how long before the start patients may cancel or move an appointment themselves",
+        zero=True,
+    ),
+    Variable(
+        "REMINDER_MINUTES",
+        "1440,120",
+        "how long before the start reminders are due, each once; none when empty",
+    ),
     Variable("PHONE_REGION", "", "region of national phone numbers, such as `GB`; none: refused"),
     Variable("CALL_SECONDS", 5.0, "deadline of a request, from the gateway to the last service"),
     Variable("PEER_SECONDS", 2.0, "deadline of one service asking another, within the former"),

@@ -17,7 +17,7 @@ from patient.repository import Patients
 from schemas import errors
 from schemas.fields import as_instant
 from schemas.loading import load, load_id, load_text
-from schemas.people import PatientSchema, PeopleQuerySchema
+from schemas.people import PatientSchema, PatientsQuerySchema
 
 
 class PatientService:
@@ -63,7 +63,7 @@ class PatientService:
         :raises InvalidInput:
         """
         asked = {"q": q, "email": email, "limit": limit, "after": after}
-        query = load(PeopleQuerySchema(), asked)
+        query = load(PatientsQuerySchema(), asked)
 
         def look(session: Session) -> dict[str, Any]:
             found = Patients(session).find(

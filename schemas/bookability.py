@@ -56,6 +56,13 @@ def first_failed(
     return next((verdict for verdict in verdicts if not verdict.passed), None)
 
 
+def covers(timetable: Timetable, *, start: datetime, end: datetime) -> bool:
+    """Whether the doctor works during ``[start, end)``: what an appointment that is booked needs of
+    a timetable that has changed since. Grid, notice and gap were for who booked it."""
+    hours, _ = _hours_verdicts(timetable, start=start, end=end)
+    return hours.passed and _Occupied(sorted(timetable.time_off)).until(start, end) is None
+
+
 def slots(
     timetable: Timetable,
     *,
@@ -64,19 +71,23 @@ def slots(
     minutes: int | None = None,
     now: datetime,
     busy: Sequence[Period],
+    avoid: Sequence[Period] = (),
 ) -> Iterator[datetime]:
     """Bookable starts in ``[since, until)``, ascending, each looked for when it is asked for.
 
     ``minutes`` is how long the appointment lasts; ``None``: one slot. Without a schedule any time
-    will do, and the hours and half hours of the doctor's clock are offered.
+    will do, and the hours and half hours of the doctor's clock are offered. ``avoid`` is when the
+    other side has no time, as ``busy`` is ordered; no gap is kept to it.
     """
     lasting, gap = (minutes or timetable.slot_minutes) * MINUTE, timetable.gap
     since, until = _open_period(timetable, since=since, until=until, now=now)
     off, taken = _Occupied(sorted(timetable.time_off)), _Occupied(busy)
+    elsewhere = _Occupied(avoid)
     for day in _days(since, until, zone=timetable.zone):
         for start in timetable.starts(day, lasting=lasting):
             end = start + lasting
-            clear = off.until(start, end) is None and taken.until(start - gap, end + gap) is None
+            away = off.until(start, end) or elsewhere.until(start, end)
+            clear = away is None and taken.until(start - gap, end + gap) is None
             if clear and since <= start < until:
                 yield start
 
@@ -88,6 +99,7 @@ def nearest(
     minutes: int | None = None,
     now: datetime,
     busy: Sequence[Period],
+    avoid: Sequence[Period] = (),
     limit: int = 3,
 ) -> list[datetime]:
     """The offered starts in ``search_period()`` that are nearest to ``start``, the nearest first.
@@ -97,7 +109,13 @@ def nearest(
     centre, found = _centre(timetable, start=start, now=now), list[datetime]()
     for span in _SPANS:
         offered = slots(
-            timetable, since=centre - span, until=centre + span, minutes=minutes, now=now, busy=busy
+            timetable,
+            since=centre - span,
+            until=centre + span,
+            minutes=minutes,
+            now=now,
+            busy=busy,
+            avoid=avoid,
         )
         # Whatever lies outside of the span is further away than all within.
         if len(found := list(offered)) >= limit:

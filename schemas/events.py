@@ -14,8 +14,16 @@ from schemas.loading import load
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "patient": ("registered", "updated", "erased"),
-    "doctor": ("registered", "updated"),
-    "appointment": ("scheduled", "cancelled"),
+    "doctor": ("registered", "updated", "schedule_changed", "time_off_changed"),
+    "appointment": (
+        "scheduled",
+        "rescheduled",
+        "cancelled",
+        "status_changed",
+        "uncovered",
+        "covered",
+        "reminder_due",
+    ),
 }
 
 
@@ -24,16 +32,26 @@ class PatientEventData(Schema):
 
 
 class DoctorEventData(Schema):
+    """``scheduleVersion`` is told of changes of the timetable: it counts them."""
+
     doctor_id = Identifier(required=True, data_key="doctorId")
+    schedule_version = WholeNumber(least=0, most=2**63 - 1, data_key="scheduleVersion")
 
 
 class AppointmentEventData(Schema):
+    """The ``previous...`` ones are told of what was moved, ``minutesBefore`` of reminders: which of
+    them it is."""
+
     appointment_id = Identifier(required=True, data_key="appointmentId")
     patient_id = Identifier(required=True, data_key="patientId")
     doctor_id = Identifier(required=True, data_key="doctorId")
     start = Instant(required=True)
     end = Instant(required=True)
     status = fields.String(required=True)
+    previous_start = Instant(data_key="previousStart")
+    previous_end = Instant(data_key="previousEnd")
+    previous_doctor_id = Identifier(data_key="previousDoctorId")
+    minutes_before = WholeNumber(least=1, most=2**31 - 1, data_key="minutesBefore")
 
 
 DATA: Mapping[str, type[Schema]] = {

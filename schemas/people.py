@@ -35,6 +35,8 @@ class PersonSchema(Schema):
     phone = Phone(required=True)
     created_at = Instant(dump_only=True, data_key="createdAt")
     updated_at = Instant(dump_only=True, data_key="updatedAt")
+    # Counts the changes of the record; in HTTP it is the ETag.
+    version = WholeNumber(dump_only=True, least=1, most=2**31 - 1)
 
     def __init__(self, *, phone_region: str | None = None) -> None:
         super().__init__()
@@ -60,11 +62,10 @@ class DoctorSchema(PersonSchema):
     timezone = Timezone(load_default=None, allow_none=True)
 
 
-class PeopleQuerySchema(Schema):
-    """Who is looked for: people with every word of ``q`` in their names, with this ``email``."""
+class NamesQuerySchema(Schema):
+    """Who is looked for: people with every word of ``q`` in their names, by id, above ``after``."""
 
     q = Text(longest=200, load_default=None, allow_none=True)
-    email = Email(load_default=None, allow_none=True)
     limit = WholeNumber(least=1, most=LONGEST_PAGE, load_default=20)
     after = WholeNumber(least=0, most=MAX_ID, load_default=0)
 
@@ -74,9 +75,24 @@ class PeopleQuerySchema(Schema):
             raise ValidationError("Must contain a letter or a digit.")
 
 
+class PatientsQuerySchema(NamesQuerySchema):
+    email = Email(load_default=None, allow_none=True)
+
+
+class DoctorsQuerySchema(NamesQuerySchema):
+    """``speciality`` is compared without case."""
+
+    speciality = Text(longest=100, load_default=None, allow_none=True)
+
+
 def email_key(email: str | None) -> str | None:
     """The form in which addresses are compared: without regard to case."""
     return None if email is None else email.lower()
+
+
+def speciality_key(speciality: str) -> str:
+    """The form in which fields of medicine are compared: without regard to case."""
+    return unicodedata.normalize("NFC", speciality.casefold())
 
 
 def name_words(text: str) -> frozenset[str]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import InvalidInput
 from schemas.loading import load
-from schemas.people import PeopleQuerySchema, name_words
+from schemas.people import PatientsQuerySchema, name_words
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_name_is_found_whatever_its_case_and_normal_form(text: str) -> None:
 
 
 def test_a_query_is_for_everybody_unless_it_says_whom() -> None:
-    assert load(PeopleQuerySchema(), {}) == {"q": None, "email": None, "limit": 20, "after": 0}
+    assert load(PatientsQuerySchema(), {}) == {"q": None, "email": None, "limit": 20, "after": 0}
 
 
 @pytest.mark.parametrize(
@@ -61,5 +61,5 @@ def test_a_query_is_for_everybody_unless_it_says_whom() -> None:
 )
 def test_a_query_that_makes_no_sense_is_refused(field: str, value: object, message: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        load(PeopleQuerySchema(), {field: value})
+        load(PatientsQuerySchema(), {field: value})
     assert refused.value.errors == {field: message}

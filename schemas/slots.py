@@ -1,0 +1,113 @@
+"""Questions about slots, and their answers, as they appear in HTTP and RPC."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from marshmallow import Schema, fields
+
+from schemas.bookability import Verdict
+from schemas.errors import InvalidInput
+from schemas.fields import Digits, Identifier, Instant, Moment, Text
+from schemas.local_time import instant_of
+from schemas.timetable import MINUTE, Period
+from schemas.wall_clock import wall_time
+
+LONGEST_DAYS = 31
+DEFAULT_DAYS = 7
+
+
+class SlotSchema(Schema):
+    start = Instant(required=True)
+    end = Instant(required=True)
+    doctor_id = Identifier(required=True, data_key="doctorId")
+
+
+class VerdictSchema(Schema):
+    """``rule`` is the code of the error that a booking is refused with; the others are its bounds,
+    see ``schemas.bookability.Verdict``."""
+
+    code = fields.String(data_key="rule")
+    passed = fields.Boolean()
+    since = Instant()
+    until = Instant()
+    minutes = fields.Integer()
+
+
+def duration_field() -> Digits:
+    return Digits(
+        least=5, most=480, step=5, load_default=None, allow_none=True, data_key="durationMinutes"
+    )
+
+
+class SlotsQuerySchema(Schema):
+    """Which of a doctor's slots: dates, and instants without an offset, are in their time zone."""
+
+    since = Moment(load_default=None, allow_none=True, data_key="from")
+    until = Moment(load_default=None, allow_none=True, data_key="to")
+    duration_minutes = duration_field()
+
+
+class ExplainQuerySchema(Schema):
+    start = Instant(required=True)
+    duration_minutes = duration_field()
+
+
+class FirstSlotsQuerySchema(Schema):
+    """The earliest of all doctors of a speciality, compared without case; a date begins in each
+    one's own zone."""
+
+    speciality = Text(longest=100, required=True)
+    since = Moment(load_default=None, allow_none=True, data_key="from")
+    duration_minutes = duration_field()
+    limit = Digits(least=1, most=100, load_default=20)
+
+
+class Asked(NamedTuple):
+    """A period as it was asked for, by its ends; what was left out is None."""
+
+    since: date | datetime | None
+    until: date | datetime | None
+
+
+def period_of(asked: Asked, *, timezone: str, now: datetime) -> Period:
+    """The period in UTC: from now on, and for a week, where it was not said.
+
+    :raises InvalidInput: when it ends before it begins, or is longer than 31 days on the wall.
+    """
+    zone = ZoneInfo(timezone)
+    since = instant_of(asked.since or now, timezone=timezone, field="from")
+    until = (
+        instant_of(asked.until, timezone=timezone, field="to")
+        if asked.until
+        else _later(since, timedelta(days=DEFAULT_DAYS))
+    )
+    if until < since:
+        raise InvalidInput({"to": "Must not be before from."})
+    if wall_time(until, zone) - wall_time(since, zone) > timedelta(days=LONGEST_DAYS):
+        raise InvalidInput({"to": f"Must be at most {LONGEST_DAYS} days after from."})
+    return since, until
+
+
+def slot(start: datetime, *, minutes: int, doctor_id: int) -> dict[str, Any]:
+    """A slot as JSON."""
+    return dict(
+        SlotSchema().dump({"start": start, "end": start + minutes * MINUTE, "doctor_id": doctor_id})
+    )
+
+
+def slots(starts: Iterable[datetime], *, minutes: int, doctor_id: int) -> list[dict[str, Any]]:
+    return [slot(start, minutes=minutes, doctor_id=doctor_id) for start in starts]
+
+
+def verdict(said: Verdict) -> Mapping[str, Any]:
+    """A rule's verdict as JSON."""
+    return dict(VerdictSchema().dump(said))
+
+
+def _later(since: datetime, step: timedelta) -> datetime:
+    try:
+        return since + step
+    except OverflowError as far:
+        raise InvalidInput({"from": "Is too far away."}) from far
