@@ -58,9 +58,6 @@ class Settings:
     database_url: str = field(repr=False)
     redis_url: str = field(repr=False)
     clinic_timezone: str
-    cancel_notice_minutes: int
-    # The longest first.
-    reminder_minutes: tuple[int, ...]
     phone_region: str | None
     log_format: str
     log_level: str
@@ -76,6 +73,9 @@ class Settings:
     access_minutes: int = 15
     session_days: int = 14
     auth_rate_limit_per_minute: int = 20
+    cancel_notice_minutes: int = 1440
+    # The longest first.
+    reminder_minutes: tuple[int, ...] = (1440, 120)
     trust_local_servers: bool = False
     trusted_proxies: int = 0
     cors_origins: frozenset[str] = frozenset()

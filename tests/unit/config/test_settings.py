@@ -96,6 +96,8 @@ def test_settings_are_taken_from_the_environment(environment):
             "PORT": "65535",
             "DATA_DIR": "/tmp/clinic",
             "CLINIC_TIMEZONE": "Europe/Berlin",
+            "CANCEL_NOTICE_MINUTES": "60",
+            "REMINDER_MINUTES": "30, 2880,30",
             "PHONE_REGION": "DE",
             "LOG_FORMAT": "text",
             "LOG_LEVEL": "debug",
@@ -120,6 +122,8 @@ def test_settings_are_taken_from_the_environment(environment):
         database_url="",
         redis_url="",
         clinic_timezone="Europe/Berlin",
+        cancel_notice_minutes=60,
+        reminder_minutes=(2880, 30),
         phone_region="DE",
         log_format="text",
         log_level="DEBUG",
@@ -149,6 +153,18 @@ def test_no_origin_may_call_unless_one_is_named(environment):
     assert embedded_settings().cors_origins == frozenset()
     environment({"CORS_ORIGINS": " , "})
     assert embedded_settings().cors_origins == frozenset()
+
+
+def test_patients_may_be_let_cancel_until_the_start(environment):
+    assert embedded_settings().cancel_notice_minutes == 24 * 60
+    environment({"CANCEL_NOTICE_MINUTES": "0"})
+    assert embedded_settings().cancel_notice_minutes == 0
+
+
+def test_nobody_is_reminded_when_no_time_is_named(environment):
+    assert embedded_settings().reminder_minutes == (1440, 120)
+    environment({"REMINDER_MINUTES": " "})
+    assert embedded_settings().reminder_minutes == ()
 
 
 def test_without_a_word_about_proxies_none_is_trusted():
@@ -211,6 +227,14 @@ def test_a_folder_is_no_file_of_certificates(environment, tmp_path):
         # These mean whatever the machine takes them for.
         ("CLINIC_TIMEZONE", "localtime"),
         ("CLINIC_TIMEZONE", "Factory"),
+        ("CANCEL_NOTICE_MINUTES", "-1"),
+        ("CANCEL_NOTICE_MINUTES", "a day"),
+        ("REMINDER_MINUTES", "0"),
+        ("REMINDER_MINUTES", "-120"),
+        ("REMINDER_MINUTES", "24h"),
+        ("REMINDER_MINUTES", "1440;120"),
+        # More than a year.
+        ("REMINDER_MINUTES", "525601"),
         ("PHONE_REGION", "XX"),
         ("PHONE_REGION", "Germany"),
         ("LOG_FORMAT", "xml"),

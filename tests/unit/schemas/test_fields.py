@@ -10,9 +10,11 @@ from marshmallow import Schema, ValidationError
 from schemas.fields import (
     MAX_ID,
     Day,
+    Digits,
     Email,
     Identifier,
     Instant,
+    Moment,
     Phone,
     Text,
     Timezone,
@@ -316,6 +318,17 @@ def test_an_instant_dumps_and_loads_to_the_same_instant(moment):
     assert Instant().deserialize(text) == moment.astimezone(UTC)
 
 
+def test_one_end_of_a_period_is_a_date_or_an_instant():
+    assert Moment().deserialize("2031-06-17") == date(2031, 6, 17)
+    assert Moment().deserialize("2031-06-17T09:00") == datetime(2031, 6, 17, 9)
+    assert Moment().deserialize("2031-06-17T09:00Z") == datetime(2031, 6, 17, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("value", ["", "tomorrow", "2031-06", "2031-02-30", "09:00", 20310617, []])
+def test_what_is_neither_a_date_nor_an_instant_is_refused(value):
+    assert refusal(Moment(), value)
+
+
 # Whole numbers and ids
 
 
@@ -337,6 +350,21 @@ def test_a_whole_number_off_its_step_is_refused(value):
 @pytest.mark.parametrize("value", ["30", "", 30.0, 30.5, float("nan"), True, False, [30], {}])
 def test_text_fractions_and_truth_values_are_not_whole_numbers(value):
     assert refusal(WholeNumber(least=0, most=480), value) == ["Must be a whole number."]
+
+
+@pytest.mark.parametrize("value", [5, "5", "480", "005"])
+def test_a_number_in_a_query_may_be_text(value):
+    assert Digits(least=5, most=480, step=5).deserialize(value) == int(value)
+
+
+@pytest.mark.parametrize("value", ["", " 5", "+5", "-5", "5.0", "٥", "1" * 20, True, None, ["5"]])
+def test_other_texts_in_a_query_are_no_numbers(value):
+    assert refusal(Digits(least=5, most=480), value)
+
+
+@pytest.mark.parametrize("value", ["4", "485"])
+def test_a_number_in_a_query_has_bounds_too(value):
+    assert refusal(Digits(least=5, most=480), value) == ["Must be between 5 and 480."]
 
 
 @pytest.mark.parametrize("value", [1, 2**31, 2**53 + 1, 2**63 - 1])
