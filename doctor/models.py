@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import CHAR, Index, String, Text
+from sqlalchemy import CHAR, Index, String, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from config.answers import AnswerColumns
@@ -31,10 +31,10 @@ class Doctor(DoctorBase):
     email_key: Mapped[str | None] = mapped_column(CHAR(64), unique=True)
     phone_sealed: Mapped[bytes] = sealed_column(16)
     speciality: Mapped[str] = mapped_column(String(100))
-    # As it is compared; casefolding makes some letters two or three.
-    speciality_key: Mapped[str] = mapped_column(String(300))
+    # As it is compared; casefolding makes some letters two or three. Alembic takes "" for none.
+    speciality_key: Mapped[str] = mapped_column(String(300), server_default=text("''"))
     timezone: Mapped[str] = mapped_column(String(64))
-    schedule_version: Mapped[int] = mapped_column(RecordId, default=0)
+    schedule_version: Mapped[int] = mapped_column(RecordId, default=0, server_default="0")
     version: Mapped[int]
     sequence: Mapped[int] = mapped_column(RecordId)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -15,6 +15,7 @@ from patient.models import Outbox, Patient, PatientWord
 from schemas.errors import EmailTaken, PatientNotFound
 from schemas.events import envelope
 from schemas.people import email_key, name_words
+from schemas.versions import Versions, check_version
 
 
 class Patients:
@@ -62,10 +63,18 @@ class Patients:
         self._save(patient, fields, now=now)
         return patient
 
-    def replace(self, patient_id: int, fields: Mapping[str, Any], *, now: datetime) -> Patient:
-        """:raises PatientNotFound, EmailTaken: and nothing is changed."""
+    def replace(
+        self,
+        patient_id: int,
+        fields: Mapping[str, Any],
+        *,
+        versions: Versions = None,
+        now: datetime,
+    ) -> Patient:
+        """:raises PatientNotFound, Stale, EmailTaken: and nothing is changed."""
         # Locked, so that versions and event sequences have neither gap nor double.
         patient = self.get_locked(patient_id)
+        check_version(patient.version, allowed=versions)
         patient.version += 1
         self._save(patient, fields, now=now)
         return patient

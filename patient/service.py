@@ -18,10 +18,12 @@ from schemas import errors
 from schemas.fields import as_instant
 from schemas.loading import load, load_id, load_text
 from schemas.people import PatientSchema, PatientsQuerySchema
+from schemas.versions import load_versions
 
 
 class PatientService:
-    """Patients as JSON values: ``id, name, email, phone, dob, address, createdAt, updatedAt``."""
+    """Patients as JSON values: ``id, name, email, phone, dob, address, createdAt, updatedAt,
+    version``."""
 
     name = "patient"
     subject = ("patient", "id")
@@ -86,21 +88,25 @@ class PatientService:
         return self.store.transact(lambda session: Patients(session).registered(wanted))
 
     @rpc(expected_exceptions=errors.SchedulingError)
-    def update(self, patient_id: int, patient: dict[str, Any]) -> dict[str, Any]:
+    def update(
+        self, patient_id: int, patient: dict[str, Any], versions: list[int] | None = None
+    ) -> dict[str, Any]:
         """Replace the whole record.
 
-        :raises InvalidInput, PatientNotFound, EmailTaken: and nothing is changed.
+        :param versions: those that the change is meant for; None: whichever there is.
+        :raises InvalidInput, PatientNotFound, Stale, EmailTaken: and nothing is changed.
         """
         wanted, fields, now = load_id(patient_id), self._fields(patient), self.clock()
+        allowed = load_versions(versions)
 
         def decide(session: Session) -> dict[str, Any]:
             check_date_of_birth(fields["dob"], today=now.date())
             patients = Patients(session)
-            updated = patients.replace(wanted, fields, now=now)
+            updated = patients.replace(wanted, fields, versions=allowed, now=now)
             patients.tell("updated", updated, now=now, correlation_id=self.call.correlation_id)
             return _dump(updated)
 
-        return self.store.change(("update", patient_id, patient), decide)
+        return self.store.change(("update", patient_id, patient, versions), decide)
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def export(self, patient_id: int) -> dict[str, Any]:

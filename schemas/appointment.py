@@ -1,20 +1,18 @@
 """Appointments as they appear in HTTP bodies and RPC values (camelCase)."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from marshmallow import Schema, ValidationError, validates_schema
-from marshmallow.fields import Boolean, List, String
+from marshmallow.fields import Boolean, Field, String
 from marshmallow.validate import OneOf
 
-from schemas.fields import Identifier, Instant, Moment, Text, WholeNumber
+from schemas.fields import MAX_ID, Digits, Identifier, Instant, Moment, Text, WholeNumber
+from schemas.statuses import STATUSES
 
 LONGEST_REASON = 500
-
-# The words of FHIR's AppointmentStatus that are used here.
-BOOKED, ARRIVED, FULFILLED = "booked", "arrived", "fulfilled"
-CANCELLED, NOSHOW = "cancelled", "noshow"
-STATUSES = (BOOKED, ARRIVED, FULFILLED, CANCELLED, NOSHOW)
+LONGEST_MINUTES = 480
 
 
 class AppointmentSchema(Schema):
@@ -27,7 +25,12 @@ class AppointmentSchema(Schema):
     starts_at = Instant(required=True, data_key="date")
     ends_at = Instant(dump_only=True, data_key="end")
     duration_minutes = WholeNumber(
-        least=5, most=480, step=5, load_default=None, allow_none=True, data_key="durationMinutes"
+        least=5,
+        most=LONGEST_MINUTES,
+        step=5,
+        load_default=None,
+        allow_none=True,
+        data_key="durationMinutes",
     )
     description = Text(longest=2000, lines=True, required=True)
     status = String(dump_only=True)
@@ -43,7 +46,9 @@ class RescheduleSchema(Schema):
 
     starts_at = Instant(data_key="date")
     doctor_id = Identifier(data_key="doctorId")
-    duration_minutes = WholeNumber(least=5, most=480, step=5, data_key="durationMinutes")
+    duration_minutes = WholeNumber(
+        least=5, most=LONGEST_MINUTES, step=5, data_key="durationMinutes"
+    )
     description = Text(longest=2000, lines=True)
 
     @validates_schema(skip_on_field_errors=True)
@@ -54,6 +59,23 @@ class RescheduleSchema(Schema):
 
 class StatusSchema(Schema):
     status = String(required=True, validate=OneOf(STATUSES))
+
+
+class Place(Field[tuple[datetime, int]]):
+    """Where a page of appointments ends: start and id of its last one, as two texts."""
+
+    def _deserialize(
+        self, value: Any, attr: Any, data: Any, **kwargs: Any
+    ) -> tuple[datetime, int]:
+        try:
+            start, number = value
+            begins = Instant().deserialize(start)
+            place = begins, Digits(least=1, most=MAX_ID).deserialize(number)
+        except (TypeError, ValueError, ValidationError) as refused:
+            raise ValidationError("Must be the next of the page before.") from refused
+        if begins.tzinfo is None:
+            raise ValidationError("Must be the next of the page before.")
+        return place
 
 
 class AppointmentQuerySchema(Schema):
@@ -71,7 +93,7 @@ class AppointmentQuerySchema(Schema):
     unresolved = Boolean(load_default=False)
     uncovered = Boolean(load_default=False)
     limit = WholeNumber(least=1, most=100, load_default=20)
-    after = List(String(), load_default=None, allow_none=True)
+    after = Place(load_default=None, allow_none=True)
 
 
 class ChangeSchema(Schema):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from marshmallow import Schema, ValidationError
+from marshmallow.exceptions import SCHEMA
 
 from schemas.errors import InvalidInput
 from schemas.fields import Identifier, Text
@@ -42,6 +43,8 @@ def _load_one(rule: Identifier | Text, value: object, field: str) -> Any:
 def _flat(messages: Any, path: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(messages, dict):
         for key, inner in messages.items():
-            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+            # What is wrong with a member as a whole is told of the member.
+            steps = [] if key == SCHEMA and path else [str(key)]
+            yield from _flat(inner, ".".join([path, *steps] if path else steps))
     else:
         yield path, " ".join(map(str, messages))

@@ -19,6 +19,7 @@ from schemas.fields import (
 )
 
 LONGEST_PAGE = 100
+LONGEST_SPECIALITY = 100
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -58,16 +59,21 @@ class RegistrationSchema(PatientSchema):
 class DoctorSchema(PersonSchema):
     """``timezone`` is optional on the way in; the doctor service fills in the clinic's."""
 
-    speciality = Text(longest=100, required=True)
+    speciality = Text(longest=LONGEST_SPECIALITY, required=True)
     timezone = Timezone(load_default=None, allow_none=True)
 
 
-class NamesQuerySchema(Schema):
-    """Who is looked for: people with every word of ``q`` in their names, by id, above ``after``."""
+class PageSchema(Schema):
+    """A page of a list by id, of those above ``after``."""
 
-    q = Text(longest=200, load_default=None, allow_none=True)
     limit = WholeNumber(least=1, most=LONGEST_PAGE, load_default=20)
     after = WholeNumber(least=0, most=MAX_ID, load_default=0)
+
+
+class NamesQuerySchema(PageSchema):
+    """Who is looked for: people with every word of ``q`` in their names."""
+
+    q = Text(longest=200, load_default=None, allow_none=True)
 
     @validates("q")
     def has_a_word(self, q: str | None, data_key: str) -> None:
@@ -82,7 +88,7 @@ class PatientsQuerySchema(NamesQuerySchema):
 class DoctorsQuerySchema(NamesQuerySchema):
     """``speciality`` is compared without case."""
 
-    speciality = Text(longest=100, load_default=None, allow_none=True)
+    speciality = Text(longest=LONGEST_SPECIALITY, load_default=None, allow_none=True)
 
 
 def email_key(email: str | None) -> str | None:

@@ -3,7 +3,6 @@ make together."""
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date
 from itertools import groupby
 from typing import Any
 
@@ -11,12 +10,15 @@ from marshmallow import Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import OneOf
 
 from schemas.fields import Day, Identifier, Instant, Text, Timezone, WholeNumber
+from schemas.loading import load
 from schemas.timetable import DEFAULT_MINUTES, Period, Timetable, Window, overlapping_windows
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 GRID_MINUTES = 5
 LONGEST_REASON = 500
-MOST_WINDOWS, MOST_EXCEPTIONS = 100, 400
+# A schedule is stored as one text, and told whole whenever the doctor is to be booked.
+MOST_WINDOWS, MOST_EXCEPTIONS, MOST_EXCEPTION_WINDOWS = 100, 400, 800
+MOST_PERIODS = 100
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][05])|24:00")
 
 
@@ -32,6 +34,19 @@ class ClockTime(fields.Field[int]):
 
     def _serialize(self, value: int | None, attr: Any, obj: Any, **kwargs: Any) -> str | None:
         return None if value is None else f"{value // 60:02}:{value % 60:02}"
+
+
+class UpTo(fields.List[Any]):
+    """A list of at most ``most``; into a longer one nobody looks."""
+
+    def __init__(self, most: int, inner: fields.Field[Any], **kwargs: Any) -> None:
+        super().__init__(inner, **kwargs)
+        self.most = most
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> list[Any]:
+        if isinstance(value, list) and len(value) > self.most:
+            raise ValidationError(f"Must have at most {self.most}.")
+        return super()._deserialize(value, attr, data, **kwargs)
 
 
 class WindowSchema(Schema):
@@ -52,11 +67,11 @@ class ExceptionSchema(Schema):
     """A date on which other hours than the weekly ones hold; without windows, none."""
 
     date = Day(required=True)
-    windows = fields.List(fields.Nested(WindowSchema), required=True)
+    windows = UpTo(MOST_WINDOWS, fields.Nested(WindowSchema), required=True)
 
     @validates_schema(skip_on_field_errors=True)
     def windows_do_not_overlap(self, exception: Mapping[str, Any], **kwargs: Any) -> None:
-        _check_apart(exception["windows"], "windows")
+        _refuse_overlaps("windows", _overlapping(exception["windows"]))
 
 
 class ScheduleSchema(Schema):
@@ -69,8 +84,8 @@ class ScheduleSchema(Schema):
     slot_minutes = WholeNumber(
         least=5, most=480, step=GRID_MINUTES, load_default=DEFAULT_MINUTES, data_key="slotMinutes"
     )
-    weekly = fields.List(fields.Nested(WeeklyWindowSchema), required=True)
-    exceptions = fields.List(fields.Nested(ExceptionSchema), load_default=list)
+    weekly = UpTo(MOST_WINDOWS, fields.Nested(WeeklyWindowSchema), required=True)
+    exceptions = UpTo(MOST_EXCEPTIONS, fields.Nested(ExceptionSchema), load_default=list)
     min_notice_minutes = WholeNumber(
         least=0, most=60 * 24 * 365, load_default=0, data_key="minNoticeMinutes"
     )
@@ -83,27 +98,29 @@ class ScheduleSchema(Schema):
 
     @validates_schema(skip_on_field_errors=True)
     def is_of_a_sane_size(self, schedule: Mapping[str, Any], **kwargs: Any) -> None:
-        if len(schedule["weekly"]) > MOST_WINDOWS:
-            raise ValidationError(f"Must have at most {MOST_WINDOWS} windows.", "weekly")
-        if len(schedule["exceptions"]) > MOST_EXCEPTIONS:
-            raise ValidationError(f"Must have at most {MOST_EXCEPTIONS} dates.", "exceptions")
+        if sum(len(each["windows"]) for each in schedule["exceptions"]) > MOST_EXCEPTION_WINDOWS:
+            told = f"Must have at most {MOST_EXCEPTION_WINDOWS} windows in all."
+            raise ValidationError(told, "exceptions")
 
     @validates_schema(skip_on_field_errors=True)
     def windows_do_not_overlap(self, schedule: Mapping[str, Any], **kwargs: Any) -> None:
-        positions: dict[str, list[int]] = {day: [] for day in DAYS}
-        for position, window in enumerate(schedule["weekly"]):
-            positions[window["day"]].append(position)
-        for mine in positions.values():
-            _check_apart([schedule["weekly"][each] for each in mine], "weekly", mine)
+        windows = schedule["weekly"]
+        days = ([n for n, each in enumerate(windows) if each["day"] == day] for day in DAYS)
+        _refuse_overlaps("weekly", [
+            mine[clash] for mine in days for clash in _overlapping([windows[n] for n in mine])
+        ])
 
     @validates_schema(skip_on_field_errors=True)
     def each_date_comes_once(self, schedule: Mapping[str, Any], **kwargs: Any) -> None:
-        seen = set[date]()
-        for position, exception in enumerate(schedule["exceptions"]):
-            if exception["date"] in seen:
-                told = {position: {"date": ["Another exception has this date."]}}
-                raise ValidationError({"exceptions": told})
-            seen.add(exception["date"])
+        dates = [each["date"] for each in schedule["exceptions"]]
+        firsts = {day: position for position, day in reversed([*enumerate(dates)])}
+        told = {
+            position: {"date": ["Another exception has this date."]}
+            for position, day in enumerate(dates)
+            if position != firsts[day]
+        }
+        if told:
+            raise ValidationError({"exceptions": told})
 
 
 class TimeOffSchema(Schema):
@@ -118,6 +135,16 @@ class TimeOffSchema(Schema):
 class PeriodSchema(Schema):
     start = Instant(required=True)
     end = Instant(required=True)
+
+    @validates_schema(skip_on_field_errors=True)
+    def is_the_same_everywhere(self, period: Mapping[str, Any], **kwargs: Any) -> None:
+        for name, moment in period.items():
+            if moment.tzinfo is None:
+                raise ValidationError("Must have an offset from UTC.", name)
+
+
+class PeriodsSchema(Schema):
+    periods = UpTo(MOST_PERIODS, fields.Nested(PeriodSchema), required=True)
 
 
 class AvailabilitySchema(Schema):
@@ -138,6 +165,15 @@ def timetable_of(availability: Mapping[str, Any]) -> Timetable:
     told = AvailabilitySchema().load(availability)
     away = tuple((each["start"], each["end"]) for each in told["time_off"])
     return timetable(told["schedule"], timezone=told["timezone"], time_off=away)
+
+
+def load_periods(periods: object) -> list[Period]:
+    """From the JSON of periods.
+
+    :raises InvalidInput:
+    """
+    told = load(PeriodsSchema(), {"periods": periods})["periods"]
+    return [(each["start"], each["end"]) for each in told]
 
 
 def timetable(
@@ -170,16 +206,13 @@ def _windows(windows: Sequence[Mapping[str, Any]]) -> tuple[Window, ...]:
     )
 
 
-def _check_apart(
-    windows: Sequence[Mapping[str, Any]], field: str, positions: Sequence[int] | None = None
-) -> None:
-    """:raises ValidationError: naming each window that begins before an earlier one has ended.
+def _overlapping(windows: Sequence[Mapping[str, Any]]) -> Sequence[int]:
+    """Positions of the windows of one day that begin before an earlier one has ended."""
+    return overlapping_windows([Window(each["start"], each["end"]) for each in windows])
 
-    :param positions: where the windows are in ``field``, when they are not all of it.
-    """
-    clashing = overlapping_windows([Window(each["start"], each["end"]) for each in windows])
+
+def _refuse_overlaps(field: str, clashing: Sequence[int]) -> None:
+    """:param clashing: positions in ``field``."""
     if clashing:
-        where = positions if positions is not None else range(len(windows))
-        raise ValidationError(
-            {field: {where[each]: {"start": ["Overlaps another window."]} for each in clashing}}
-        )
+        told = {position: {"start": ["Overlaps another window."]} for position in clashing}
+        raise ValidationError({field: told})

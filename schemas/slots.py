@@ -7,10 +7,12 @@ from zoneinfo import ZoneInfo
 
 from marshmallow import Schema, fields
 
+from schemas.appointment import LONGEST_MINUTES
 from schemas.bookability import Verdict
 from schemas.errors import InvalidInput
 from schemas.fields import Digits, Identifier, Instant, Moment, Text
 from schemas.local_time import instant_of
+from schemas.schedule import PeriodSchema
 from schemas.timetable import MINUTE, Period
 from schemas.wall_clock import wall_time
 
@@ -37,7 +39,12 @@ class VerdictSchema(Schema):
 
 def duration_field() -> Digits:
     return Digits(
-        least=5, most=480, step=5, load_default=None, allow_none=True, data_key="durationMinutes"
+        least=5,
+        most=LONGEST_MINUTES,
+        step=5,
+        load_default=None,
+        allow_none=True,
+        data_key="durationMinutes",
     )
 
 
@@ -47,6 +54,12 @@ class SlotsQuerySchema(Schema):
     since = Moment(load_default=None, allow_none=True, data_key="from")
     until = Moment(load_default=None, allow_none=True, data_key="to")
     duration_minutes = duration_field()
+
+
+class FreeSlotsQuerySchema(SlotsQuerySchema):
+    """As asked of who does not know the appointments, so they come along, as ``busy``."""
+
+    busy = fields.List(fields.Nested(PeriodSchema), load_default=None, allow_none=True)
 
 
 class ExplainQuerySchema(Schema):
@@ -76,7 +89,6 @@ def period_of(asked: Asked, *, timezone: str, now: datetime) -> Period:
 
     :raises InvalidInput: when it ends before it begins, or is longer than 31 days on the wall.
     """
-    zone = ZoneInfo(timezone)
     since = instant_of(asked.since or now, timezone=timezone, field="from")
     until = (
         instant_of(asked.until, timezone=timezone, field="to")
@@ -85,25 +97,30 @@ def period_of(asked: Asked, *, timezone: str, now: datetime) -> Period:
     )
     if until < since:
         raise InvalidInput({"to": "Must not be before from."})
-    if wall_time(until, zone) - wall_time(since, zone) > timedelta(days=LONGEST_DAYS):
+    if _on_the_wall(since, until, timezone) > timedelta(days=LONGEST_DAYS):
         raise InvalidInput({"to": f"Must be at most {LONGEST_DAYS} days after from."})
     return since, until
 
 
-def slot(start: datetime, *, minutes: int, doctor_id: int) -> dict[str, Any]:
-    """A slot as JSON."""
-    return dict(
-        SlotSchema().dump({"start": start, "end": start + minutes * MINUTE, "doctor_id": doctor_id})
-    )
-
-
 def slots(starts: Iterable[datetime], *, minutes: int, doctor_id: int) -> list[dict[str, Any]]:
-    return [slot(start, minutes=minutes, doctor_id=doctor_id) for start in starts]
+    """The slots that begin at ``starts``, as JSON."""
+    lasting = minutes * MINUTE
+    return list(SlotSchema(many=True).dump([
+        {"start": start, "end": start + lasting, "doctor_id": doctor_id} for start in starts
+    ]))
 
 
 def verdict(said: Verdict) -> Mapping[str, Any]:
-    """A rule's verdict as JSON."""
-    return dict(VerdictSchema().dump(said))
+    """A rule's verdict as JSON, without the bounds that it does not have."""
+    told = VerdictSchema().dump(said)
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _on_the_wall(since: datetime, until: datetime, timezone: str) -> timedelta:
+    try:
+        return wall_time(until, ZoneInfo(timezone)) - wall_time(since, ZoneInfo(timezone))
+    except OverflowError as far:
+        raise InvalidInput({"to": "Is too far away."}) from far
 
 
 def _later(since: datetime, step: timedelta) -> datetime:

@@ -66,6 +66,8 @@ def entries(
     kind, member = subject
     # Without a result, as after a refusal, the arguments tell who was asked for.
     meant = _named(kind, asked.get(f"{kind}_id", _id_of(result) if kind == service else None))
+    # What belongs to the person of a record, such as their holidays, has ids of its own.
+    people = [None] if kind == service and f"{kind}_id" in asked else _people(result, member)
     return [
         Entry(
             actor_role=OPERATOR.role,
@@ -75,7 +77,7 @@ def entries(
             outcome="ok" if exc_info is None else _code(worker_ctx, exc_info[1]),
             correlation_id=call_of(worker_ctx).correlation_id,
         )
-        for person in _people(result, member)
+        for person in people
     ]
 
 

@@ -273,7 +273,7 @@ def test_a_doctors_name_is_kept_in_words(database_urls: dict[str, URL]) -> None:
         def words(session: Session) -> set[str]:
             doctors = Doctors(session)
             known = doctors.register(doctor(name=f"{first} {first}"), now=NOW)
-            doctors.replace(known.id, doctor(name=f"Dr {last}"), now=NOW)
+            doctors.replace(known, doctor(name=f"Dr {last}"), now=NOW)
             return set(session.scalars(select(DoctorWord.word).filter_by(doctor_id=known.id)))
 
         found = transactions(engine, vault).run(words)

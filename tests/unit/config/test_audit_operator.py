@@ -107,6 +107,13 @@ def test_where_the_records_are_people_a_refusal_names_who_was_asked_for():
     ]
 
 
+def test_what_belongs_to_a_person_is_not_taken_for_one():
+    for result in ({"id": 7}, {"items": [{"id": 7}, {"id": 8}]}):
+        assert recorded("get", 5, result=result, subject=("thing", "id")) == [
+            ("thing/5", "thing/5", "ok")
+        ]
+
+
 @pytest.mark.parametrize("argument", [True, "5", 10**30, -1, None, [5], {"id": 5}])
 def test_what_is_no_id_is_not_taken_for_one(argument):
     assert recorded("get", argument) == [(None, None, "ok")]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from schemas.bookability import (
     REACH,
     Verdict,
+    covers,
     explain,
     first_failed,
     nearest,
@@ -318,6 +319,59 @@ def test_the_ends_of_the_calendar_are_refused_like_any_other_time(zone, text):
     assert nearest(replace(NO_SCHEDULE, timezone=zone), start=start, now=NOW, busy=[])
 
 
+# What the other side has to do
+
+
+def test_a_time_at_which_the_other_side_is_busy_is_not_offered_and_no_gap_is_kept_to_it():
+    timetable, since, until = replace(MONDAY, buffer_minutes=15), *period("01 08:00", "01 11:00")
+    question = {"since": since, "until": until, "now": NOW, "busy": ()}
+    avoid = [period("01 08:30", "01 08:45"), period("01 09:30", "01 10:00")]
+    assert [f"{start:%H:%M}" for start in slots(timetable, avoid=avoid, **question)] == [
+        "08:00", "09:00", "10:00", "10:30",
+    ]
+
+
+def test_the_nearest_are_ones_for_which_both_sides_have_time():
+    start, busy = utc("2027-03-01 09:00"), [period("01 09:30", "01 10:00")]
+    avoid = [period("01 08:30", "01 09:30")]
+    found = nearest(MONDAY, start=start, now=NOW, busy=busy, avoid=avoid)
+    assert [f"{each:%H:%M}" for each in found] == ["08:00", "10:00", "10:30"]
+
+
+# What is booked, when the timetable changes
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "covered"),
+    [
+        pytest.param("01 08:00", "01 11:00", True, id="all of a window"),
+        pytest.param("01 10:30", "01 11:30", False, id="over the end of a window"),
+        pytest.param("01 07:45", "01 08:15", False, id="before the start of a window"),
+        pytest.param("01 08:20", "01 08:50", True, id="off the grid"),
+        pytest.param("06 10:00", "06 10:30", False, id="on a day off"),
+        pytest.param("02 08:30", "02 09:30", False, id="into time off"),
+        pytest.param("02 08:30", "02 09:00", True, id="until time off begins"),
+        pytest.param("02 10:00", "02 10:30", True, id="from its end"),
+    ],
+)
+def test_who_is_booked_needs_the_hours_and_no_time_off(start, end, covered):
+    off = (period("03 00:00", "04 00:00"), period("02 09:00", "02 10:00"))
+    start, end = period(start, end)
+    assert covers(replace(MONDAY, time_off=off), start=start, end=end) is covered
+
+
+def test_notice_furthest_day_and_gap_are_nothing_to_who_is_booked():
+    strict = replace(MONDAY, min_notice_minutes=10**6, max_days_ahead=0, buffer_minutes=240)
+    start, end = period("22 08:00", "22 08:30")
+    assert covers(strict, start=start, end=end)
+
+
+def test_without_a_schedule_only_time_off_is_in_the_way():
+    start, end = period("06 03:07", "06 03:20")
+    assert covers(NO_SCHEDULE, start=start, end=end)
+    assert not covers(replace(NO_SCHEDULE, time_off=((start, end),)), start=start, end=end)
+
+
 # The nearest
 
 
@@ -401,6 +455,21 @@ def test_the_grid_is_that_of_the_window_which_holds_the_appointment_whole():
     assert verdict == Verdict("off_grid", False, minutes=60)
 
 
+@pytest.mark.parametrize("zone", ZONES)
+def test_for_24_months_every_slot_on_offer_can_be_booked_and_nothing_in_between(zone):
+    now = utc("2026-11-01 00:00")
+    until, step = now + timedelta(days=731), timedelta(minutes=30)
+    # The hours in which clocks change, and some of a day's work.
+    night_and_day = (Window(60, 210), Window(9 * 60, 11 * 60))
+    timetable = Timetable(
+        zone, slot_minutes=30, weekly=dict.fromkeys(range(7), night_and_day), max_days_ahead=3650
+    )
+    found = set(slots(timetable, since=now, until=until, now=now, busy=()))
+    starts = [now + count * step for count in range((until - now) // step)]
+    assert found == {start for start in starts if bookable(timetable, start, now=now)}
+    assert len(found) >= 731 * 8
+
+
 # What always holds
 
 always = settings(derandomize=True, deadline=None, max_examples=250)
@@ -452,7 +521,44 @@ def days(draw):
 minutes = st.sampled_from([None, 5, 30, 45, 120])
 
 
-def bookable(timetable, start, *, minutes, now, busy):
+@always
+@given(day=days(), minutes=minutes)
+def test_every_slot_on_offer_is_covered_and_stays_so_whatever_is_booked(day, minutes):
+    timetable, midnight, now, busy = day
+    question = {"since": midnight - 36 * STEP, "until": midnight + 324 * STEP, "minutes": minutes}
+    lasting = timedelta(minutes=minutes or timetable.slot_minutes)
+    for start in slots(timetable, **question, now=now, busy=busy):
+        assert covers(timetable, start=start, end=start + lasting)
+
+
+@always
+@given(day=days(), minutes=st.sampled_from([5, 30, 120]), at=steps)
+def test_what_is_covered_passes_the_rules_about_hours_and_time_off_and_the_other_way_round(
+    day, minutes, at
+):
+    timetable, midnight, now, busy = day
+    start = midnight + at * STEP
+    end = start + timedelta(minutes=minutes)
+    verdicts = explain(timetable, start=start, end=end, now=now, busy=busy)
+    needed = [each.passed for each in verdicts if each.code in ("outside_hours", "time_off")]
+    assert covers(timetable, start=start, end=end) is all(needed)
+
+
+@always
+@given(day=days(), minutes=minutes)
+def test_what_the_other_side_has_to_do_hides_just_the_slots_that_overlap_it(day, minutes):
+    timetable, midnight, now, avoid = day
+    question = {"since": midnight - 36 * STEP, "until": midnight + 324 * STEP, "minutes": minutes}
+    lasting = timedelta(minutes=minutes or timetable.slot_minutes)
+    every = list(slots(timetable, **question, now=now, busy=()))
+    assert list(slots(timetable, **question, now=now, busy=(), avoid=avoid)) == [
+        start
+        for start in every
+        if not any(one[0] < start + lasting and start < one[1] for one in avoid)
+    ]
+
+
+def bookable(timetable, start, *, now, minutes=None, busy=()):
     end = start + timedelta(minutes=minutes or timetable.slot_minutes)
     return first_failed(timetable, start=start, end=end, now=now, busy=busy) is None
 

@@ -68,6 +68,42 @@ def test_an_event_has_every_member_of_the_contract():
     }
 
 
+def test_a_move_is_told_with_where_it_was_before():
+    before = {
+        "previous_start": NINE.replace(day=2), "previous_end": NINE.replace(day=2, minute=30),
+        "previous_doctor_id": 4,
+    }
+    event = told(name="rescheduled", data=CHECK_UP | before)
+    assert event["data"] == told()["data"] | {
+        "previousStart": "2027-03-02T09:00:00Z",
+        "previousEnd": "2027-03-02T09:30:00Z",
+        "previousDoctorId": 4,
+    }
+    assert read_event(event, source="appointment", name="rescheduled") == CHECK_UP | before
+
+
+def test_a_reminder_is_told_with_how_long_before_it_is():
+    event = told(name="reminder_due", data=CHECK_UP | {"minutes_before": 1440})
+    assert event["data"] == told()["data"] | {"minutesBefore": 1440}
+
+
+@pytest.mark.parametrize("name", ["schedule_changed", "time_off_changed"])
+def test_a_change_of_a_timetable_is_told_with_its_number(name):
+    event = told(source="doctor", name=name, data={"doctor_id": 2, "schedule_version": 7})
+    assert event["data"] == {"doctorId": 2, "scheduleVersion": 7}
+    read = read_event(event, source="doctor", name=name)
+    assert read == {"doctor_id": 2, "schedule_version": 7}
+
+
+@pytest.mark.parametrize("sent", [-1, "7", 7.5, True, 2**63])
+def test_what_is_no_number_of_a_timetable_is_not_read(sent):
+    event = told(source="doctor", name="schedule_changed", data={"doctor_id": 2})
+    event["data"]["scheduleVersion"] = sent
+    with pytest.raises(InvalidInput) as refused:
+        read_event(event, source="doctor", name="schedule_changed")
+    assert list(refused.value.errors) == ["scheduleVersion"]
+
+
 def test_no_two_events_have_the_same_id():
     assert told()["id"] != told()["id"]
 
