@@ -1,24 +1,34 @@
 """What the appointment service does unasked."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
+from nameko.dependency_providers import Config
 from nameko.timer import timer
 from sqlalchemy.orm import Session
 
+from appointment.clients import ask_availability
+from appointment.coverage import check_coverage
 from appointment.models import Answer, AppointmentBase, Outbox
+from appointment.reminders import tell_reminders
 from appointment.repository import Appointments, Erasures
 from config.answers import forget_answers_about
 from config.housekeeping import Housekeeping
 from config.messaging.events import event_handler
 from config.messaging.outbox import OutboxRelay
+from config.messaging.peers import Peers
 from config.service_database import Database
 from schemas import errors
 from schemas.events import read_event
 
 SWEEP_SECONDS = 30
+REMIND_SECONDS = 15
 # Longer than any booking takes that was begun before the erasure.
 SETTLED_AFTER = timedelta(seconds=60)
 BATCH = 100
+# Of such an event nothing will ever come.
+NEVER_TO_BE_DONE = (errors.InvalidInput, errors.DoctorNotFound)
 
 
 class AppointmentBackground(Housekeeping):
@@ -26,6 +36,8 @@ class AppointmentBackground(Housekeeping):
 
     relay = OutboxRelay(AppointmentBase, outbox=Outbox, source="appointment")
     store = Database(AppointmentBase, answers=Answer, errors=errors, subject="patientId")
+    ask = Peers(unavailable=errors.Unavailable, services=("doctor",))
+    config = Config()
 
     @event_handler("patient", "erased", expected_exceptions=errors.InvalidInput)
     def patient_erased(self, event: object) -> None:
@@ -43,6 +55,30 @@ class AppointmentBackground(Housekeeping):
 
         self.store.transact(forget)
 
+    @event_handler("doctor", "schedule_changed", expected_exceptions=NEVER_TO_BE_DONE)
+    def schedule_changed(self, event: object) -> None:
+        """See which appointments the doctor's new hours have no room for.
+
+        :raises InvalidInput, DoctorNotFound: when it is no such event.
+        """
+        self._check_coverage(read_event(event, source="doctor", name="schedule_changed"))
+
+    @event_handler("doctor", "time_off_changed", expected_exceptions=NEVER_TO_BE_DONE)
+    def time_off_changed(self, event: object) -> None:
+        """As ``schedule_changed``, for when the doctor is away."""
+        self._check_coverage(read_event(event, source="doctor", name="time_off_changed"))
+
+    @timer(interval=REMIND_SECONDS)
+    def remind(self) -> None:
+        """Tell of appointments that come near, a batch at a time, each in its own transaction."""
+        now, leads = self.clock(), self.config["REMINDER_MINUTES"]
+        while self.store.transact(
+            lambda session: tell_reminders(
+                session, leads=leads, now=now, correlation_id=self.call.correlation_id
+            )
+        ):
+            pass
+
     @timer(interval=SWEEP_SECONDS)
     def settle_erasures(self) -> None:
         """Look a last time at those who were erased, each in a transaction of its own: a program
@@ -54,6 +90,15 @@ class AppointmentBackground(Housekeeping):
         )
         for patient_id in waiting:
             self._settle(patient_id, now=now)
+
+    def _check_coverage(self, told: Mapping[str, Any]) -> None:
+        # Not by what the event says: several may come out of turn, and the last one counts.
+        availability, now = ask_availability(self.ask, told["doctor_id"]), self.clock()
+        self.store.transact(
+            lambda session: check_coverage(
+                session, availability, now=now, correlation_id=self.call.correlation_id
+            )
+        )
 
     def _settle(self, patient_id: int, *, now: datetime) -> None:
         def settle(session: Session) -> None:

@@ -4,18 +4,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from appointment.domain import BOOKED, CANCELLED, ERASED, buckets, is_upcoming
-from appointment.models import Appointment, Claim, Erasure, Outbox
-from config.database import Contended
+from appointment.claims import Claims
+from appointment.domain import ERASED, is_upcoming
+from appointment.models import Appointment, Change, Erasure, Outbox
+from config.messaging.caller import SYSTEM, Caller
 from config.messaging.outbox import outbox_row
-from schemas.errors import AppointmentNotFound, PatientBusy, SlotTaken, UnknownPatient
+from schemas.errors import AppointmentNotFound, NotBookable, UnknownPatient
 from schemas.events import envelope
-
-DOCTOR, PATIENT = "D", "P"
+from schemas.statuses import BOOKED, CANCELLED
 
 
 class Appointments:
@@ -23,6 +23,7 @@ class Appointments:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._claims = Claims(session)
 
     def get(self, appointment_id: int) -> Appointment:
         """:raises AppointmentNotFound:"""
@@ -32,20 +33,6 @@ class Appointments:
         """As ``get``, and nobody else changes it until this transaction ends."""
         wanted = select(Appointment).where(Appointment.id == appointment_id).with_for_update()
         return _found(self._session.scalar(wanted), appointment_id)
-
-    def of(self, patient_id: int) -> Sequence[Appointment]:
-        """All that the patient ever had, in the order in which they start."""
-        theirs = select(Appointment).where(Appointment.patient_id == patient_id)
-        return self._session.scalars(theirs.order_by(Appointment.starts_at, Appointment.id)).all()
-
-    def between(self, doctor_id: int, patient_id: int) -> bool:
-        """Whether there is any that was not cancelled."""
-        found = select(Appointment.id).where(
-            Appointment.patient_id == patient_id,
-            Appointment.doctor_id == doctor_id,
-            Appointment.status != CANCELLED,
-        )
-        return self._session.scalar(found.limit(1)) is not None
 
     def book(self, fields: Mapping[str, Any], *, now: datetime) -> Appointment:
         """Store the appointment and claim its time.
@@ -59,19 +46,42 @@ class Appointments:
         self._session.add(appointment)
         self._session.flush()
         self._check_not_erased(appointment.patient_id)
-        self._claim(appointment)
+        try:
+            self._claims.take(appointment)
+        except NotBookable:
+            # Who now looks for other times must not find it in their way.
+            self._session.delete(appointment)
+            self._session.flush()
+            raise
         # What is sealed is bound to the id, which the row has now.
         appointment.description = fields["description"]
         return appointment
 
+    def move(self, appointment: Appointment, fields: Mapping[str, Any]) -> None:
+        """Give up its time, and take that which ``fields`` say, and what else they say with it.
+
+        :raises SlotTaken, PatientBusy: roll back to what was before.
+        """
+        for name, value in fields.items():
+            setattr(appointment, name, value)
+        self._claims.free([appointment.id])
+        self._claims.take(appointment)
+
+    def changed(self, appointment: Appointment, *, now: datetime) -> None:
+        """Count the change, and forget the reminder of what needs none any more."""
+        appointment.version += 1
+        appointment.updated_at = now
+        if appointment.status != BOOKED:
+            appointment.remind_at = None
+
     def cancel(self, appointment: Appointment, *, reason: str | None, now: datetime) -> None:
         """Keep the record and free its time."""
         appointment.status = CANCELLED
+        appointment.uncovered = False
         # About an erased patient nothing is written again.
         appointment.cancel_reason = None if appointment.erased_at else reason
-        appointment.version += 1
-        appointment.updated_at = now
-        self._free([appointment.id])
+        self.changed(appointment, now=now)
+        self._claims.free([appointment.id])
 
     def erase(self, patient_id: int, *, now: datetime, correlation_id: str) -> None:
         """Cancel what the patient has still to come, and leave nothing that was written; when and
@@ -81,24 +91,35 @@ class Appointments:
         )
         # Locked, so that a booking under way is waited for.
         found = self._session.scalars(written.order_by(Appointment.id).with_for_update()).all()
-        upcoming = [
-            each
+        upcoming = {
+            each.id
             for each in found
             if is_upcoming(status=each.status, starts_at=each.starts_at, now=now)
-        ]
-        self._free([each.id for each in upcoming])
+        }
+        self._claims.free(sorted(upcoming))
         for each in found:
             each.description, each.cancel_reason = ERASED, None
-            each.erased_at = each.updated_at = now
-            each.version += 1
-        for each in upcoming:
-            each.status = CANCELLED
-            self.tell("cancelled", each, now=now, correlation_id=correlation_id)
+            each.erased_at, each.remind_at = now, None
+            if each.id in upcoming:
+                each.status, each.uncovered = CANCELLED, False
+                self.tell("cancelled", each, now=now, correlation_id=correlation_id)
+            self.changed(each, now=now)
+            what = "cancelled" if each.id in upcoming else "erased"
+            self.note(what, each, by=SYSTEM, now=now)
 
     def tell(
-        self, name: str, appointment: Appointment, *, now: datetime, correlation_id: str
+        self,
+        name: str,
+        appointment: Appointment,
+        *,
+        now: datetime,
+        correlation_id: str,
+        **told: object,
     ) -> None:
-        """Put the event ``name`` about ``appointment`` into the outbox."""
+        """Put the event ``name`` about ``appointment`` into the outbox.
+
+        :param told: what it tells besides, by the names of ``AppointmentEventData``.
+        """
         appointment.sequence += 1
         event = envelope(
             source="appointment",
@@ -114,9 +135,26 @@ class Appointments:
                 "start": appointment.starts_at,
                 "end": appointment.ends_at,
                 "status": appointment.status,
+                **told,
             },
         )
         self._session.add(outbox_row(Outbox, name=name, event=event))
+
+    def note(self, what: str, appointment: Appointment, *, by: Caller, now: datetime) -> None:
+        """Add to the history what ``appointment`` is from now on, and who made it so."""
+        line = Change(
+            appointment_id=appointment.id,
+            at=now,
+            what=what,
+            actor_role=by.role,
+            actor_account=by.account,
+            doctor_id=appointment.doctor_id,
+            starts_at=appointment.starts_at,
+            ends_at=appointment.ends_at,
+            status=appointment.status,
+            version=appointment.version,
+        )
+        self._session.add(line)
 
     def _check_not_erased(self, patient_id: int) -> None:
         """Call after the row is there. An erasure first says that it is one, then looks for rows;
@@ -125,41 +163,6 @@ class Appointments:
         erased = select(Erasure.patient_id).where(Erasure.patient_id == patient_id)
         if self._session.scalar(erased.with_for_update(read=True)) is not None:
             raise UnknownPatient(patient_id)
-
-    def _free(self, appointment_ids: Sequence[int]) -> None:
-        self._session.execute(delete(Claim).where(Claim.appointment_id.in_(appointment_ids)))
-
-    def _claim(self, appointment: Appointment) -> None:
-        wanted = buckets(appointment.starts_at, appointment.ends_at)
-        parties = ((DOCTOR, appointment.doctor_id), (PATIENT, appointment.patient_id))
-        # In the order of the primary key: two bookings that meet wait instead of deadlocking.
-        rows = [
-            {"kind": kind, "resource_id": party, "bucket": bucket, "appointment_id": appointment.id}
-            for kind, party in parties
-            for bucket in wanted
-        ]
-        try:
-            self._session.execute(insert(Claim), rows)
-        except IntegrityError as clash:
-            raise self._refusal(appointment, wanted) from clash
-
-    def _refusal(self, appointment: Appointment, wanted: range) -> Exception:
-        parties = (
-            (DOCTOR, appointment.doctor_id, SlotTaken),
-            (PATIENT, appointment.patient_id, PatientBusy),
-        )
-        for kind, party, refusal in parties:
-            held = select(Claim.bucket).where(
-                Claim.kind == kind,
-                Claim.resource_id == party,
-                Claim.bucket >= wanted.start,
-                Claim.bucket < wanted.stop,
-                # SQLite inserts row by row, so some of our own may be there already.
-                Claim.appointment_id != appointment.id,
-            )
-            if self._session.scalar(held.limit(1)) is not None:
-                return refusal()
-        return Contended("the claim in the way was given up meanwhile")
 
 
 class Erasures:

@@ -1,14 +1,29 @@
 """RPC of the appointment service."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
 
+from nameko.dependency_providers import Config
 from sqlalchemy.orm import Session
 
-from appointment.clients import Parties, ask_parties
-from appointment.domain import CANCELLED, check_in_future, period, start_instant
-from appointment.models import Answer, AppointmentBase
+from appointment.clients import (
+    Parties,
+    ask_availability,
+    ask_doctor,
+    ask_parties,
+    ask_timetables,
+    ask_timezone,
+)
+from appointment.desk import Desk
+from appointment.diary import Diary
+from appointment.first_offers import FirstOffers
+from appointment.models import Answer, Appointment, AppointmentBase
+from appointment.offers import Offers
+from appointment.records import Records
 from appointment.repository import Appointments
+from appointment.timetables import OutOfDate
 from config.health import database_answers
 from config.messaging.current_call import CurrentCall
 from config.messaging.peers import Peers
@@ -16,13 +31,30 @@ from config.messaging.rpc import rpc
 from config.service_clock import Clock
 from config.service_database import Database
 from schemas import errors
-from schemas.appointment import LONGEST_REASON, AppointmentSchema
+from schemas.appointment import (
+    LONGEST_REASON,
+    AppointmentQuerySchema,
+    AppointmentSchema,
+    ChangeSchema,
+    RescheduleSchema,
+    StatusSchema,
+)
+from schemas.fields import as_instant
 from schemas.loading import load, load_id, load_text
+from schemas.local_time import has_offset, instant_of
+from schemas.schedule import load_periods, timetable_of
+from schemas.slots import ExplainQuerySchema, FirstSlotsQuerySchema, SlotsQuerySchema
+from schemas.versions import load_versions
+
+# How often a doctor's timetable may change under one booking.
+TRIES = 3
+
+Asked = TypeVar("Asked", bound=Parties | None)
 
 
 class AppointmentService:
     """Appointments as JSON values: ``id, patientId, doctorId, date, end, durationMinutes,
-    description, status, cancelReason, uncovered, createdAt, updatedAt``."""
+    description, status, cancelReason, uncovered, createdAt, updatedAt, version``."""
 
     name = "appointment"
     subject = ("patient", "patientId")
@@ -31,30 +63,72 @@ class AppointmentService:
     ask = Peers(unavailable=errors.Unavailable)
     clock = Clock()
     call = CurrentCall()
+    config = Config()
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def schedule(self, appointment: dict[str, Any]) -> dict[str, Any]:
         """Book it.
 
-        :raises InvalidInput, UnknownPatient, UnknownDoctor, InThePast, SlotTaken, PatientBusy,
-            Unavailable: and nothing is stored.
+        :raises InvalidInput, UnknownPatient, UnknownDoctor, NotBookable, Unavailable: and nothing
+            is stored.
         """
-        wanted, now = load(AppointmentSchema(), appointment), self.clock()
+        wanted = load(AppointmentSchema(), appointment)
 
         def verify() -> Parties:
             return ask_parties(
                 self.ask, patient_id=wanted["patient_id"], doctor_id=wanted["doctor_id"]
             )
 
-        def decide(session: Session, parties: Parties) -> dict[str, Any]:
-            fields = _timed(wanted, timezone=parties.doctor_timezone())
-            check_in_future(fields["starts_at"], now=now)
-            appointments = Appointments(session)
-            booked = appointments.book(fields, now=now)
-            appointments.tell("scheduled", booked, now=now, correlation_id=self.call.correlation_id)
-            return _dump(booked)
+        return self._by_the_timetable(
+            verify,
+            ("schedule", appointment),
+            lambda desk, parties: desk.book(wanted, parties),
+        )
 
-        return self.store.change_after(verify, ("schedule", appointment), decide)
+    @rpc(expected_exceptions=errors.SchedulingError)
+    def reschedule(
+        self, appointment_id: int, changes: dict[str, Any], versions: list[int] | None = None
+    ) -> dict[str, Any]:
+        """Move it, as ``RescheduleSchema`` says, or describe it anew; it keeps its id. What changes
+        nothing is told to nobody.
+
+        :param versions: those that the change is meant for; None: whichever there is.
+        :raises InvalidInput, AppointmentNotFound, UnknownPatient, UnknownDoctor, Stale, NotBooked,
+            TooLateToReschedule, NotBookable, Unavailable: and it is as it was before.
+        """
+        wanted, fields = load_id(appointment_id), load(RescheduleSchema(), changes)
+        allowed = load_versions(versions)
+        return self._by_the_timetable(
+            lambda: self._who_would_meet(wanted, fields),
+            ("reschedule", appointment_id, changes, versions),
+            lambda desk, parties: desk.change(wanted, fields, parties=parties, versions=allowed),
+        )
+
+    @rpc(expected_exceptions=errors.SchedulingError)
+    def cancel(self, appointment_id: int, reason: str | None = None) -> dict[str, Any]:
+        """Free its time and keep the record. Cancelling again changes nothing and tells nobody.
+
+        :raises InvalidInput, AppointmentNotFound, MoveNotAllowed, TooLateToCancel:
+        """
+        wanted, now = load_id(appointment_id), self.clock()
+        why = None if reason is None else load_text(reason, "reason", longest=LONGEST_REASON)
+        return self.store.change(
+            ("cancel", appointment_id, reason),
+            lambda session: _dump(self._desk(session, now).cancel(wanted, reason=why)),
+        )
+
+    @rpc(expected_exceptions=errors.SchedulingError)
+    def set_status(self, appointment_id: int, status: str) -> dict[str, Any]:
+        """Say what became of it: ``arrived``, ``fulfilled`` or ``noshow``.
+
+        :raises InvalidInput, AppointmentNotFound, MoveNotAllowed: and nothing is changed.
+        """
+        wanted, now = load_id(appointment_id), self.clock()
+        word = load(StatusSchema(), {"status": status})["status"]
+        return self.store.change(
+            ("set_status", appointment_id, status),
+            lambda session: _dump(self._desk(session, now).set_status(wanted, word)),
+        )
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def get(self, appointment_id: int) -> dict[str, Any]:
@@ -63,54 +137,177 @@ class AppointmentService:
         return self.store.transact(lambda session: _dump(Appointments(session).get(wanted)))
 
     @rpc(expected_exceptions=errors.SchedulingError)
-    def export(self, patient_id: int) -> list[dict[str, Any]]:
-        """Every appointment that the patient ever had, in the order in which they start."""
-        wanted = load_id(patient_id, "patientId")
+    def find(self, query: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Those that ``AppointmentQuerySchema`` asks for, by start and id: ``{"items": [...],
+        "next": [start, id]}``, where ``next`` is the ``after`` of the next page, or None.
+
+        :raises InvalidInput, UnknownDoctor, Unavailable:
+        """
+        asked, now = load(AppointmentQuerySchema(), query or {}), self.clock()
+        asked |= self._ends(asked)
         return self.store.transact(
-            lambda session: [_dump(each) for each in Appointments(session).of(wanted)]
+            lambda session: _page(Records(session).find(asked, now=now), limit=asked["limit"])
         )
+
+    @rpc(expected_exceptions=errors.SchedulingError)
+    def history(self, appointment_id: int) -> dict[str, Any]:
+        """``{"items": [...]}``: what it was at each time, as ``ChangeSchema`` says, in order.
+
+        :raises AppointmentNotFound:
+        """
+        wanted = load_id(appointment_id)
+
+        def look(session: Session) -> dict[str, Any]:
+            found = Appointments(session).get(wanted)
+            return {"items": _lines(Records(session).history(found.id))}
+
+        return self.store.transact(look)
+
+    @rpc(expected_exceptions=errors.SchedulingError)
+    def export(self, patient_id: int) -> list[dict[str, Any]]:
+        """Every appointment that the patient ever had, each with its ``history``, in the order in
+        which they start."""
+        wanted = load_id(patient_id, "patientId")
+
+        def look(session: Session) -> list[dict[str, Any]]:
+            records = Records(session)
+            lines = records.histories(wanted)
+            return [
+                _dump(each) | {"history": _lines(lines.get(each.id, []))}
+                for each in records.of(wanted)
+            ]
+
+        return self.store.transact(look)
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def has_met(self, doctor_id: int, patient_id: int) -> bool:
         """Whether the two have an appointment with each other that was not cancelled."""
         doctor, patient = load_id(doctor_id, "doctorId"), load_id(patient_id, "patientId")
+        return self.store.transact(lambda session: Records(session).between(doctor, patient))
+
+    @rpc(expected_exceptions=errors.SchedulingError)
+    def slots(self, doctor_id: int, query: dict[str, Any] | None = None) -> dict[str, Any]:
+        """``{"items": [slot]}``: when the doctor can be booked, as ``SlotsQuerySchema`` asks.
+
+        :raises InvalidInput, DoctorNotFound, Unavailable:
+        """
+        asked, offers = load(SlotsQuerySchema(), query or {}), self._offers(doctor_id)
+        return self.store.transact(lambda session: {"items": offers(session).listed(asked)})
+
+    @rpc(expected_exceptions=errors.SchedulingError)
+    def explain(self, doctor_id: int, query: dict[str, Any]) -> dict[str, Any]:
+        """Why the doctor can, or cannot, be booked at a start; see ``Offers.explain``.
+
+        :raises InvalidInput, DoctorNotFound, Unavailable:
+        """
+        asked, offers = load(ExplainQuerySchema(), query), self._offers(doctor_id)
         return self.store.transact(
-            lambda session: Appointments(session).between(doctor, patient)
+            lambda session: offers(session).explain(asked["start"], asked["duration_minutes"])
         )
 
     @rpc(expected_exceptions=errors.SchedulingError)
-    def cancel(self, appointment_id: int, reason: str | None = None) -> dict[str, Any]:
-        """Free its time and keep the record. Cancelling again changes nothing and tells nobody.
+    def first_slots(self, query: dict[str, Any]) -> dict[str, Any]:
+        """``{"items": [slot]}``: the earliest of all doctors, as ``FirstSlotsQuerySchema`` asks.
 
-        :raises InvalidInput, AppointmentNotFound:
+        :raises InvalidInput, Unavailable:
         """
-        wanted, now = load_id(appointment_id), self.clock()
-        why = None if reason is None else load_text(reason, "reason", longest=LONGEST_REASON)
+        asked, now = load(FirstSlotsQuerySchema(), query), self.clock()
+        timetables = ask_timetables(self.ask, asked["speciality"])
+        return self.store.transact(
+            lambda session: {"items": FirstOffers(session, timetables, now=now).listed(asked)}
+        )
 
-        def decide(session: Session) -> dict[str, Any]:
-            appointments = Appointments(session)
-            found = appointments.get_locked(wanted)
-            if found.status != CANCELLED:
-                appointments.cancel(found, reason=why, now=now)
-                appointments.tell(
-                    "cancelled", found, now=now, correlation_id=self.call.correlation_id
-                )
-            return _dump(found)
+    @rpc(expected_exceptions=errors.SchedulingError)
+    def affected(self, doctor_id: int, periods: list[dict[str, Any]]) -> list[list[int]]:
+        """For each of the ``{"start", "end"}``, the ids of the doctor's booked appointments in it.
 
-        return self.store.change(("cancel", appointment_id, reason), decide)
+        :raises InvalidInput:
+        """
+        wanted, asked = load_id(doctor_id, "doctorId"), load_periods(periods)
+        return self.store.transact(lambda session: Diary(session).overlapping(wanted, asked))
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def health(self) -> str:
         """``ok``, or :raises Unavailable: when the database does not answer."""
         return self.store.transact(database_answers)
 
+    def _offers(self, doctor_id: int) -> Callable[[Session], Offers]:
+        wanted = load_id(doctor_id, "doctorId")
+        timetable = timetable_of(ask_availability(self.ask, wanted))
+        return partial(Offers, timetable=timetable, doctor_id=wanted, now=self.clock())
 
-def _timed(wanted: Mapping[str, Any], *, timezone: str) -> dict[str, Any]:
-    start = start_instant(wanted["starts_at"], timezone=timezone)
-    starts_at, ends_at = period(start, minutes=wanted["duration_minutes"])
-    minutes = (ends_at - starts_at).seconds // 60
-    return {**wanted, "starts_at": starts_at, "ends_at": ends_at, "duration_minutes": minutes}
+    def _desk(self, session: Session, now: datetime) -> Desk:
+        return Desk(session, call=self.call, config=self.config, now=now)
+
+    def _by_the_timetable(
+        self,
+        verify: Callable[[], Asked],
+        request: Sequence[Any],
+        decide: Callable[[Desk, Asked], Appointment],
+    ) -> dict[str, Any]:
+        """The JSON of what ``decide`` returned; asked again when the timetable has changed since.
+
+        :raises Unavailable: when it changes all the time.
+        """
+        now = self.clock()
+        for _ in range(TRIES):
+            try:
+                return self.store.change_after(
+                    verify,
+                    request,
+                    lambda session, parties: _dump(decide(self._desk(session, now), parties)),
+                )
+            except OutOfDate:
+                continue
+        raise errors.Unavailable("doctor")
+
+    def _who_would_meet(self, appointment_id: int, changes: Mapping[str, Any]) -> Parties | None:
+        """None, when only what is written about it changes."""
+        if changes.keys() <= {"description"}:
+            return None
+        patient_id, doctor_id = self.store.transact(
+            lambda session: _parties(Appointments(session).get(appointment_id))
+        )
+        return ask_doctor(
+            self.ask, patient_id=patient_id, doctor_id=changes.get("doctor_id", doctor_id)
+        )
+
+    def _ends(self, asked: Mapping[str, Any]) -> dict[str, datetime]:
+        """The ends of the period that is asked for, in UTC."""
+        ends = {
+            field: (field_name, asked[field])
+            for field, field_name in (("since", "from"), ("until", "to"))
+            if asked[field]
+        }
+        if not ends:
+            return {}
+        local = not all(has_offset(moment) for _, moment in ends.values())
+        zone = self.config["CLINIC_TIMEZONE"]
+        if local and asked["doctor_id"]:
+            zone = ask_timezone(self.ask, asked["doctor_id"])
+        return {
+            field: instant_of(moment, timezone=zone, field=sent)
+            for field, (sent, moment) in ends.items()
+        }
 
 
 def _dump(appointment: object) -> dict[str, Any]:
-    return AppointmentSchema().dump(appointment)
+    return dict(AppointmentSchema().dump(appointment))
+
+
+def _parties(appointment: Appointment) -> tuple[int, int]:
+    return appointment.patient_id, appointment.doctor_id
+
+
+def _lines(history: Sequence[object]) -> list[dict[str, Any]]:
+    return list(ChangeSchema(many=True).dump(history))
+
+
+def _page(found: Sequence[Appointment], *, limit: int) -> dict[str, Any]:
+    """A page of ``limit``; one more ``found`` than that tells that there is another."""
+    page = found[:limit]
+    last = page[-1] if len(found) > len(page) else None
+    return {
+        "items": [_dump(each) for each in page],
+        "next": [as_instant(last.starts_at), str(last.id)] if last else None,
+    }

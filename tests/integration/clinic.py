@@ -3,9 +3,10 @@
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Engine, select
@@ -18,8 +19,11 @@ from config.clock import utc_now
 from config.encryption import SEALED, VAULT, Unreadable, Vault
 from config.idempotency import Store
 from config.messaging.call import Call
-from config.messaging.client import Answer
+from config.messaging.caller import OPERATOR, SYSTEM, Caller
+from config.messaging.client import Answer, Request
 from config.programs import catalogue
+from doctor import models as doctor_models
+from doctor.service import DoctorService
 from gateway import models as gateway_models
 from gateway.background import GatewayBackground
 from patient import models as patient_models
@@ -28,7 +32,13 @@ from schemas import errors
 from tests.integration.databases import transactions
 from tests.vaults import vault_for
 
-DATABASES = ("patient", "appointment", "gateway")
+DATABASES = ("patient", "doctor", "appointment", "gateway")
+# What the appointment service is told by Nameko's configuration.
+CONFIG = {
+    "CANCEL_NOTICE_MINUTES": 1440,
+    "REMINDER_MINUTES": (1440, 120),
+    "CLINIC_TIMEZONE": "Europe/London",
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,7 @@ class Clinic:
     """``engines`` by the name of the database, each migrated and with its vault of the run."""
 
     engines: Mapping[str, Engine]
+    clock: Callable[[], datetime] = utc_now
 
     def patients(self, key: str | None = None) -> PatientService:
         """:param key: the idempotency key of the next change, or a new one for each."""
@@ -44,18 +55,39 @@ class Clinic:
         service.config = {"PHONE_REGION": None}
         return service
 
-    def appointments(self, key: str | None = None) -> AppointmentService:
-        """Every doctor is known to it, and the patients who are."""
+    def doctors(self, key: str | None = None) -> DoctorService:
+        """:param key: as for the patients."""
+        service = DoctorService()
+        self._equip(service, "doctor", doctor_models.Answer, subject="id", key=key)
+        service.config = {"PHONE_REGION": None, "CLINIC_TIMEZONE": "Europe/London"}
+        return service
+
+    def appointments(
+        self, key: str | None = None, *, caller: Caller = OPERATOR
+    ) -> AppointmentService:
+        """It asks those who are above."""
         service = AppointmentService()
         self._equip(
-            service, "appointment", appointment_models.Answer, subject="patientId", key=key
+            service,
+            "appointment",
+            appointment_models.Answer,
+            subject="patientId",
+            key=key,
+            caller=caller,
         )
-        service.ask = self._answer
+        service.ask, service.config = self._answer, CONFIG
         return service
 
     def appointment_background(self) -> AppointmentBackground:
         service = AppointmentBackground()
-        self._equip(service, "appointment", appointment_models.Answer, subject="patientId")
+        self._equip(
+            service,
+            "appointment",
+            appointment_models.Answer,
+            subject="patientId",
+            caller=SYSTEM,
+        )
+        service.ask, service.config = self._answer, CONFIG
         return service
 
     def gateway_background(self) -> GatewayBackground:
@@ -63,9 +95,16 @@ class Clinic:
         self._equip(service, "gateway", gateway_models.Answer)
         return service
 
-    def _answer(self, *requests: Any) -> list[Answer]:
-        patient, _ = requests
-        return [Answer(self.patients().exists(*patient.args)), Answer({"timezone": "UTC"})]
+    def _answer(self, *requests: Request) -> list[Answer]:
+        return [self._answer_one(request) for request in requests]
+
+    def _answer_one(self, request: Request) -> Answer:
+        services = {"patient": self.patients, "doctor": self.doctors}
+        try:
+            asked: Any = services[request.service]()
+            return Answer(getattr(asked, request.method)(*request.args))
+        except errors.SchedulingError as refusal:
+            return Answer(error=refusal)
 
     def _equip(
         self,
@@ -75,11 +114,16 @@ class Clinic:
         *,
         subject: str | None = None,
         key: str | None = None,
+        caller: Caller = OPERATOR,
     ) -> None:
         def call() -> Call:
             made = uuid.uuid4().hex
             return Call(
-                correlation_id=made, deadline=time.time() + 20, key=key or made, context={}
+                correlation_id=made,
+                deadline=time.time() + 20,
+                key=key or made,
+                context={},
+                caller=caller,
             )
 
         service.store = Store(
@@ -90,7 +134,7 @@ class Clinic:
             vault=vault_for(database),
             subject=subject,
         )
-        service.call, service.clock = call(), utc_now
+        service.call, service.clock = call(), self.clock
 
     def session(self, database: str) -> Session:
         return Session(self.engines[database], info={VAULT: vault_for(database)})

@@ -1,0 +1,217 @@
+"""What is done about appointments: each change with its event and its line of history.
+
+Locks are taken in one order everywhere: the kept answer, the doctor's checked timetable, the
+appointment, the erasure, the claims.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from appointment.clients import Parties
+from appointment.domain import (
+    SETTABLE,
+    check_may_be_cancelled,
+    check_may_be_changed,
+    check_move,
+    missed_deadline,
+    next_reminder,
+    period,
+)
+from appointment.models import Appointment
+from appointment.offers import Offers
+from appointment.repository import Appointments
+from appointment.timetables import OutOfDate, Timetables
+from config.messaging.call import Call
+from schemas.accounts import PATIENT
+from schemas.errors import (
+    PatientBusy,
+    SlotTaken,
+    TooLate,
+    TooLateToCancel,
+    TooLateToReschedule,
+    UnknownPatient,
+)
+from schemas.fields import as_instant
+from schemas.local_time import instant_of
+from schemas.statuses import CANCELLED
+from schemas.versions import Versions, check_version
+
+# What an appointment is moved by.
+WHEN_AND_WITH_WHOM = ("doctor_id", "starts_at", "ends_at", "duration_minutes")
+
+
+class Desk:
+    """Does it for whom ``call`` comes from, inside one transaction.
+
+    :param config: Nameko's, for the notice that patients give and the reminders they get.
+    """
+
+    def __init__(
+        self, session: Session, *, call: Call, config: Mapping[str, Any], now: datetime
+    ) -> None:
+        self._session = session
+        self._appointments = Appointments(session)
+        self._call = call
+        self._notice: int = config["CANCEL_NOTICE_MINUTES"]
+        self._leads: tuple[int, ...] = config["REMINDER_MINUTES"]
+        self._now = now
+
+    def book(self, wanted: Mapping[str, Any], parties: Parties) -> Appointment:
+        """:param wanted: the loaded fields of an ``AppointmentSchema``.
+        :raises InvalidInput, UnknownPatient, UnknownDoctor, NotBookable: and nothing is stored.
+        :raises OutOfDate: when the doctor's timetable is another one by now.
+        """
+        when = self._when(wanted, parties)
+        start, minutes = when["starts_at"], when["duration_minutes"]
+        offers = self._offers(parties)
+        offers.check(start, minutes, patient_id=wanted["patient_id"])
+        fields = {**wanted, **when, **self._planned(start, parties)}
+        try:
+            booked = self._appointments.book(fields, now=self._now)
+        except (SlotTaken, PatientBusy) as clash:
+            raise offers.refusal(
+                type(clash), start, minutes, patient_id=wanted["patient_id"]
+            ) from clash
+        self._record("scheduled", booked)
+        return booked
+
+    def change(
+        self,
+        appointment_id: int,
+        changes: Mapping[str, Any],
+        *,
+        parties: Parties | None,
+        versions: Versions,
+    ) -> Appointment:
+        """Move it, describe it anew, or both; what changes nothing is told to nobody.
+
+        :param changes: the loaded fields of a ``RescheduleSchema``.
+        :param parties: whom it is to be with then; not needed when only its description changes.
+        :raises SchedulingError: and it is as it was before.
+        :raises OutOfDate: when the timetable, or the appointment's doctor, is another by now.
+        """
+        offers = self._offers(parties) if parties else None
+        found = self._to_change(appointment_id, versions)
+        moves = self._moves(found, changes, parties)
+        described = changes.get("description", found.description) != found.description
+        if described:
+            found.description = changes["description"]
+        if parties and offers and moves:
+            self._move(found, moves, parties=parties, offers=offers)
+        elif described:
+            self._appointments.changed(found, now=self._now)
+            self._note("described", found)
+        return found
+
+    def cancel(self, appointment_id: int, *, reason: str | None) -> Appointment:
+        """Keep the record and free its time; again, it changes nothing and is told to nobody.
+
+        :raises AppointmentNotFound, MoveNotAllowed, TooLateToCancel: and nothing is changed.
+        """
+        found = self._appointments.get_locked(appointment_id)
+        if found.status == CANCELLED:
+            return found
+        check_may_be_cancelled(found.status, starts_at=found.starts_at, now=self._now)
+        self._check_notice(found, TooLateToCancel)
+        self._appointments.cancel(found, reason=reason, now=self._now)
+        self._record("cancelled", found)
+        return found
+
+    def set_status(self, appointment_id: int, status: str) -> Appointment:
+        """Say what became of it; again, it changes nothing and is told to nobody.
+
+        :raises AppointmentNotFound, MoveNotAllowed: and nothing is changed.
+        """
+        found = self._appointments.get_locked(appointment_id)
+        if found.status == status and status in SETTABLE:
+            return found
+        check_move(status, status=found.status, starts_at=found.starts_at, now=self._now)
+        found.status = status
+        self._appointments.changed(found, now=self._now)
+        self._record("status_changed", found)
+        return found
+
+    def _to_change(self, appointment_id: int, versions: Versions) -> Appointment:
+        found = self._appointments.get_locked(appointment_id)
+        check_version(found.version, allowed=versions)
+        if found.erased_at:
+            raise UnknownPatient(found.patient_id)
+        check_may_be_changed(found.status)
+        return found
+
+    def _moves(
+        self, found: Appointment, changes: Mapping[str, Any], parties: Parties | None
+    ) -> dict[str, Any]:
+        """What becomes another time or doctor; nothing when all stays."""
+        if parties is None:
+            return {}
+        if changes.get("doctor_id", found.doctor_id) != parties.doctor_id:
+            # Somebody else has moved it to another doctor since it was asked whose time is needed.
+            raise OutOfDate()
+        stays = {name: getattr(found, name) for name in WHEN_AND_WITH_WHOM}
+        wanted = {**self._when({**stays, **changes}, parties), "doctor_id": parties.doctor_id}
+        return wanted if wanted != stays else {}
+
+    def _move(
+        self, found: Appointment, moves: Mapping[str, Any], *, parties: Parties, offers: Offers
+    ) -> None:
+        self._check_notice(found, TooLateToReschedule)
+        before = {
+            "previous_start": found.starts_at,
+            "previous_end": found.ends_at,
+            "previous_doctor_id": found.doctor_id,
+        }
+        start, minutes = moves["starts_at"], moves["duration_minutes"]
+        whose = {"patient_id": found.patient_id, "apart_from": found.id}
+        offers.check(start, minutes, **whose)
+        try:
+            self._appointments.move(found, {**moves, **self._planned(start, parties)})
+        except (SlotTaken, PatientBusy) as clash:
+            raise offers.refusal(type(clash), start, minutes, **whose) from clash
+        was_uncovered, found.uncovered = found.uncovered, False
+        self._appointments.changed(found, now=self._now)
+        self._record("rescheduled", found, **before)
+        if was_uncovered:
+            self._tell("covered", found)
+
+    def _when(self, wanted: Mapping[str, Any], parties: Parties) -> dict[str, Any]:
+        timetable = parties.timetable
+        start = instant_of(wanted["starts_at"], timezone=timetable.timezone, field="date")
+        minutes = wanted["duration_minutes"] or timetable.slot_minutes
+        starts_at, ends_at = period(start, minutes=minutes)
+        return {"starts_at": starts_at, "ends_at": ends_at, "duration_minutes": minutes}
+
+    def _planned(self, start: datetime, parties: Parties) -> dict[str, Any]:
+        return {
+            "schedule_version": parties.schedule_version,
+            "remind_at": next_reminder(start, now=self._now, leads=self._leads),
+        }
+
+    def _offers(self, parties: Parties) -> Offers:
+        """What the doctor can be booked for, by a timetable that stays until this is over."""
+        timetable = parties.timetable
+        Timetables(self._session).hold(
+            parties.doctor_id, version=parties.schedule_version, alone=bool(timetable.gap)
+        )
+        return Offers(self._session, timetable, doctor_id=parties.doctor_id, now=self._now)
+
+    def _check_notice(self, found: Appointment, refusal: type[TooLate]) -> None:
+        """The clinic may do what it is too late for a patient to do."""
+        missed = missed_deadline(found.starts_at, notice_minutes=self._notice, now=self._now)
+        if missed and self._call.caller.role == PATIENT:
+            raise refusal(as_instant(missed))
+
+    def _record(self, what: str, appointment: Appointment, **told: object) -> None:
+        self._note(what, appointment)
+        self._tell(what, appointment, **told)
+
+    def _note(self, what: str, appointment: Appointment) -> None:
+        self._appointments.note(what, appointment, by=self._call.caller, now=self._now)
+
+    def _tell(self, name: str, appointment: Appointment, **told: object) -> None:
+        self._appointments.tell(
+            name, appointment, now=self._now, correlation_id=self._call.correlation_id, **told
+        )
