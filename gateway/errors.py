@@ -1,6 +1,7 @@
 """The one table: from the class of an error to a status and a problem body (RFC 9457)."""
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from nameko.exceptions import RemoteError
@@ -22,6 +23,8 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,
+    errors.Stale: HTTPStatus.PRECONDITION_FAILED,
+    errors.VersionNeeded: HTTPStatus.PRECONDITION_REQUIRED,
     errors.Unprocessable: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.TooManyAttempts: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -53,9 +56,9 @@ def problem(error: Exception, *, correlation_id: str) -> Response:
         _log.error("unexpected error", extra={"error": _name(error)}, exc_info=error)
         detail = "Something went wrong here. The correlation id helps to find out what."
         return _body(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", detail, correlation_id)
-    fields = error.errors if isinstance(error, errors.InvalidInput) else {}
+    members = error.members if isinstance(error, errors.SchedulingError) else {}
     code = getattr(error, "code", errors.Unavailable.code)
-    response = _body(status, code, str(error), correlation_id, fields)
+    response = _body(status, code, str(error), correlation_id, members)
     if isinstance(error, RETRIED):
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if isinstance(error, errors.TooManyAttempts):
@@ -82,7 +85,7 @@ def _body(
     code: str,
     detail: str,
     correlation_id: str,
-    fields: dict[str, str] | None = None,
+    members: Mapping[str, object] | None = None,
 ) -> Response:
     body: dict[str, object] = {
         "type": "about:blank",
@@ -91,9 +94,8 @@ def _body(
         "detail": detail,
         "code": code,
         "correlationId": correlation_id,
+        **(members or {}),
     }
-    if fields:
-        body["errors"] = [{"field": name, "message": text} for name, text in fields.items()]
     return as_json(body, status=status.value, content_type="application/problem+json")
 
 

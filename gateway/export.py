@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session as Transaction
 from config.audit import reader
 from gateway.accounts import Accounts, FamiliarAddresses, Sessions
 from gateway.paging import page_body
+from gateway.versions import bare
 from gateway.visit import Visit
 from schemas.accounts import PATIENT, AccountSchema, SessionSchema
 from schemas.audit import AuditSchema
@@ -23,12 +24,13 @@ def everything_about(visit: Visit, patient_id: int, *, now: datetime) -> dict[st
 
     :raises PatientNotFound, Unavailable:
     """
-    patient = visit.ask("patient", "export", patient_id).result()
+    person = visit.ask("patient", "export", patient_id).result()
     appointments = visit.ask("appointment", "export", patient_id).result()
     return {
         "exportedAt": as_instant(now),
-        **patient,
-        "appointments": appointments,
+        **person,
+        "patient": bare(person["patient"]),
+        "appointments": [bare(each) for each in appointments],
         "logins": visit.run(lambda transaction: _logins(transaction, patient_id)),
         "accessLog": visit.read_trail(lambda trail: _access_log(trail, patient_id)),
     }

@@ -2,18 +2,22 @@
 
 import base64
 import binascii
+import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from marshmallow import ValidationError
+from marshmallow.fields import Field
 from werkzeug import Response
 
 from gateway.request import ApiRequest
 from gateway.responses import as_json
+from gateway.versions import bare
 from schemas.errors import InvalidInput
-from schemas.fields import MAX_ID
+from schemas.fields import Identifier
 
 DEFAULT_LIMIT, LARGEST_LIMIT = 20, 100
 
@@ -22,16 +26,22 @@ _DIGITS = re.compile("[0-9]{1,4}")
 
 @dataclass(frozen=True)
 class Page:
-    """Up to ``limit`` records after the one with the id ``after``, or from the beginning."""
+    """Up to ``limit`` records after the one whose place is ``after``, or from the beginning.
+
+    A record's place is its id, or in JSON whatever else the list is ordered by.
+    """
 
     limit: int
-    after: int | None
+    after: Any
 
 
-def page_of(request: ApiRequest) -> Page:
-    """:raises InvalidInput: for a limit that is no number from 1 to 100, or a foreign cursor."""
+def page_of(request: ApiRequest, *, place: Field[Any] | None = None) -> Page:
+    """:raises InvalidInput: for a limit that is no number from 1 to 100, or a foreign cursor.
+
+    :param place: what takes the places of this list; ids, if it is left out.
+    """
     cursor = request.parameter("cursor")
-    after = None if cursor is None else _opened(cursor, request.path)
+    after = None if cursor is None else _opened(cursor, request.path, place or Identifier())
     return Page(limit=_limit(request.parameter("limit")), after=after)
 
 
@@ -50,10 +60,11 @@ def as_page(
 
 
 def page_response(
-    request: ApiRequest, items: Sequence[Any], *, following: int | None
+    request: ApiRequest, items: Sequence[Mapping[str, Any]], *, following: Any
 ) -> Response:
-    """As ``as_page``; the next page begins after the id ``following``, if there is one."""
-    body = page_body(items, following=following, path=request.path)
+    """As ``as_page``; the next page begins after the place ``following``, if there is one."""
+    shown = [bare(item) for item in items]
+    body = page_body(shown, following=following, path=request.path)
     response = as_json(body, status=200)
     if following is not None:
         query = urlencode({**request.args.to_dict(), "cursor": body["nextCursor"]})
@@ -61,7 +72,7 @@ def page_response(
     return response
 
 
-def page_body(items: Sequence[Any], *, following: int | None, path: str) -> dict[str, Any]:
+def page_body(items: Sequence[Any], *, following: Any, path: str) -> dict[str, Any]:
     """A page of the list at ``path``."""
     cursor = None if following is None else _closed(following, path)
     return {"items": items, "nextCursor": cursor}
@@ -75,16 +86,22 @@ def _limit(sent: str | None) -> int:
     raise InvalidInput({"limit": f"Must be between 1 and {LARGEST_LIMIT}."})
 
 
-def _closed(place: int, path: str) -> str:
-    return base64.urlsafe_b64encode(f"{path}:{place}".encode()).decode().rstrip("=")
+def _closed(place: Any, path: str) -> str:
+    return base64.urlsafe_b64encode(f"{path}:{_written(place)}".encode()).decode().rstrip("=")
 
 
-def _opened(cursor: str, path: str) -> int:
+def _opened(cursor: str, path: str, kind: Field[Any]) -> Any:
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        list_, place = text.decode("ascii").split(":")
-        if list_ == path and place.isdigit() and int(place) <= MAX_ID:
-            return int(place)
-    except (binascii.Error, ValueError):
+        list_, _, written = text.decode("ascii").partition(":")
+        place = json.loads(written)
+        kind.deserialize(place)
+        if list_ == path and _written(place) == written:
+            return place
+    except (binascii.Error, ValueError, RecursionError, ValidationError):
         pass
     raise InvalidInput({"cursor": "Is not one that was given out for this list."})
+
+
+def _written(place: Any) -> str:
+    return json.dumps(place, separators=(",", ":"))

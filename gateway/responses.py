@@ -1,11 +1,14 @@
 """What a client gets when all went well."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from werkzeug import Response
 
 from config.messaging.client import Answer
+from gateway.request import ApiRequest
+from gateway.versions import bare, is_known, tag_of
 
 
 def as_json(value: Any, *, status: int, content_type: str = "application/json") -> Response:
@@ -18,14 +21,26 @@ def as_json(value: Any, *, status: int, content_type: str = "application/json") 
     )
 
 
-def record(answer: Answer) -> Response:
-    return as_json(answer.result(), status=200)
+def record(request: ApiRequest, stored: Mapping[str, Any], *, form: str = "") -> Response:
+    """200 with the record and its tag, or 304 for who has it; ``form`` as in ``tag_of``."""
+    return tagged(request, as_json(bare(stored), status=200), tag_of(stored, form=form))
 
 
-def created(answer: Answer, *, under: str) -> Response:
-    """201 with the record's address."""
-    stored = answer.result()
-    response = as_json(stored, status=201)
+def tagged(request: ApiRequest, response: Response, tag: str | None) -> Response:
+    """``response`` with its tag; 304 without a body for who has it."""
+    if tag is None:
+        return response
+    if is_known(request, tag):
+        response = Response(status=304)
+        # That of the body which the client has is another.
+        del response.headers["Content-Type"]
+    response.headers["ETag"] = tag
+    return response
+
+
+def created(request: ApiRequest, stored: Mapping[str, Any], *, under: str) -> Response:
+    """201 with the record, its tag and its address."""
+    response = tagged(request, as_json(bare(stored), status=201), tag_of(stored))
     response.headers["Location"] = f"{under}/{stored['id']}"
     return response
 

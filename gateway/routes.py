@@ -12,7 +12,18 @@ from werkzeug import Response
 from werkzeug.routing import IntegerConverter, Map, Rule
 
 from gateway.access import ANYONE, Scope, parse_rule
-from gateway.views import accounts, appointments, audit, auth, doctors, health, patients, rights
+from gateway.views import (
+    accounts,
+    appointments,
+    audit,
+    auth,
+    doctors,
+    health,
+    patients,
+    rights,
+    schedules,
+    slots,
+)
 from schemas.fields import MAX_ID
 
 RATE_CLASSES = frozenset(("default", "registration", "booking", "sign-in", "search", "unlimited"))
@@ -66,11 +77,36 @@ ROUTES = (
     Route("POST", "/doctors", doctors.create, "admin"),
     Route("GET", "/doctors/<doctor_id>", doctors.get, "signed-in"),
     Route("PUT", "/doctors/<doctor_id>", doctors.replace, "doctor:own admin"),
+    Route("GET", "/doctors", doctors.listed, "signed-in", "search", f"q speciality {PAGE}"),
+    Route("GET", "/doctors/<doctor_id>/schedule", schedules.get, "signed-in"),
+    Route("PUT", "/doctors/<doctor_id>/schedule", schedules.replace, "doctor:own staff admin"),
+    Route("POST", "/doctors/<doctor_id>/time-off", schedules.add_time_off,
+          "doctor:own staff admin", query="dryRun"),
+    Route("GET", "/doctors/<doctor_id>/time-off", schedules.times_off,
+          "doctor:own staff admin", "search", PAGE),
+    Route("DELETE", "/doctors/<doctor_id>/time-off/<time_off_id>", schedules.remove_time_off,
+          "doctor:own staff admin"),
+    Route("GET", "/doctors/<doctor_id>/slots", slots.of_doctor, "signed-in", "search",
+          "from to durationMinutes"),
+    Route("GET", "/doctors/<doctor_id>/slots/explain", slots.explain, "signed-in", "search",
+          "start durationMinutes"),
+    Route("GET", "/slots", slots.first, "signed-in", "search",
+          "speciality from durationMinutes limit"),
     Route("POST", "/appointments", appointments.create, "patient staff admin", "booking"),
+    Route("GET", "/appointments", appointments.listed, "signed-in", "search",
+          f"patientId doctorId status from to unresolved uncovered {PAGE}"),
     Route("GET", "/appointments/<appointment_id>", appointments.get,
           "patient:party doctor:party staff admin"),
+    Route("PATCH", "/appointments/<appointment_id>", appointments.reschedule,
+          "patient:party staff admin", "booking"),
     Route("DELETE", "/appointments/<appointment_id>", appointments.cancel,
           "patient:party doctor:party staff admin", "booking", "reason"),
+    Route("POST", "/appointments/<appointment_id>/status", appointments.set_status,
+          "doctor:party staff admin", "booking"),
+    Route("GET", "/appointments/<appointment_id>/history", appointments.history,
+          "patient:party doctor:party staff admin"),
+    Route("GET", "/appointments/<appointment_id>/calendar.ics", appointments.calendar,
+          "patient:party doctor:party staff admin"),
     Route("POST", "/auth/login", auth.login, "anyone", "sign-in"),
     Route("POST", "/auth/refresh", auth.refresh, "anyone", "sign-in"),
     Route("POST", "/auth/logout", auth.logout, "signed-in"),

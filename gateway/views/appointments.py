@@ -4,12 +4,29 @@ from typing import Any
 
 from werkzeug import Response
 
-from gateway.responses import as_json, created, nothing
+from gateway.calendar import MEDIA_TYPE, as_calendar
+from gateway.paging import page_of, page_response
+from gateway.query import Kind, moment, read, truth, whole_number
+from gateway.responses import as_json, created, nothing, record, tagged
+from gateway.versions import needed_versions, tag_of
 from gateway.visit import Visit
-from schemas.accounts import PATIENT
+from schemas.accounts import DOCTOR, PATIENT
+from schemas.appointment import Place, StatusSchema
 from schemas.errors import UnknownPatient
 from schemas.fields import is_id
-from schemas.loading import load_id
+from schemas.loading import load, load_id
+
+FILTERS: dict[str, Kind] = {
+    "patientId": whole_number,
+    "doctorId": whole_number,
+    "status": str,
+    "from": moment,
+    "to": moment,
+    "unresolved": truth,
+    "uncovered": truth,
+}
+# By which these find their own, whatever they ask for.
+OWN = {PATIENT: "patientId", DOCTOR: "doctorId"}
 
 
 def create(visit: Visit) -> Response:
@@ -21,13 +38,56 @@ def create(visit: Visit) -> Response:
         visit.concern(PATIENT, body["patientId"])
     if visit.caller.role == PATIENT:
         _check_for_themselves(visit, body)
-    answer = visit.ask("appointment", "schedule", body)
-    visit.concern(PATIENT, answer.result()["patientId"])
-    return created(answer, under="/appointments")
+    booked = visit.ask("appointment", "schedule", body).result()
+    visit.concern(PATIENT, booked["patientId"])
+    return created(visit.request, booked, under="/appointments")
+
+
+def listed(visit: Visit) -> Response:
+    page, role = page_of(visit.request, place=Place()), visit.caller.role
+    asked = read(visit.request, FILTERS)
+    if role in OWN:
+        asked[OWN[role]] = visit.caller.subject
+    if is_id(asked.get("patientId")):
+        visit.concern(PATIENT, asked["patientId"])
+    asked |= {"limit": page.limit, "after": page.after}
+    found = visit.ask("appointment", "find", asked).result()
+    for appointment in found["items"]:
+        visit.concern(PATIENT, appointment["patientId"])
+    return page_response(visit.request, found["items"], following=found["next"])
 
 
 def get(visit: Visit, appointment_id: int) -> Response:
-    return as_json(visit.appointment(appointment_id), status=200)
+    return record(visit.request, visit.appointment(appointment_id))
+
+
+def history(visit: Visit, appointment_id: int) -> Response:
+    visit.appointment(appointment_id)
+    return as_json(visit.ask("appointment", "history", appointment_id).result(), status=200)
+
+
+def calendar(visit: Visit, appointment_id: int) -> Response:
+    appointment = visit.appointment(appointment_id)
+    # Keyed: no two clinics give the same one, and nobody can tell the id from it.
+    uid = visit.office.vault.index("calendar", str(appointment_id))[:32]
+    response = Response(as_calendar(appointment, uid=uid), status=200, content_type=MEDIA_TYPE)
+    name = f"appointment-{appointment_id}.ics"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return tagged(visit.request, response, tag_of(appointment))
+
+
+def reschedule(visit: Visit, appointment_id: int) -> Response:
+    visit.appointment(appointment_id)
+    body, versions = visit.request.json_object(), needed_versions(visit.request)
+    answer = visit.ask("appointment", "reschedule", appointment_id, body, versions)
+    return record(visit.request, answer.result())
+
+
+def set_status(visit: Visit, appointment_id: int) -> Response:
+    visit.appointment(appointment_id)
+    status = load(StatusSchema(), visit.request.json_object())["status"]
+    answer = visit.ask("appointment", "set_status", appointment_id, status)
+    return record(visit.request, answer.result())
 
 
 def cancel(visit: Visit, appointment_id: int) -> Response:

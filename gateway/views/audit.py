@@ -7,16 +7,15 @@ from werkzeug import Response
 
 from config.audit import reader
 from gateway.paging import as_page, page_of
+from gateway.query import moment, read
 from gateway.visit import Visit
 from schemas.audit import AuditFilterSchema, AuditSchema
 from schemas.loading import load
 
 
 def listed(visit: Visit) -> Response:
-    names = ("subject", "actor", "from", "to")
-    sent = {name: visit.request.parameter(name) for name in names}
-    wanted = load(AuditFilterSchema(), {k: v for k, v in sent.items() if v is not None})
-    return _page(visit, wanted)
+    sent = read(visit.request, {"subject": str, "actor": str, "from": moment, "to": moment})
+    return _page(visit, load(AuditFilterSchema(), sent))
 
 
 def access_log(visit: Visit, patient_id: int) -> Response:

@@ -1,26 +1,48 @@
 """/doctors"""
 
+from collections.abc import Mapping
+from typing import Any
+
 from werkzeug import Response
 
-from gateway.responses import as_json, created, record
+from gateway.paging import page_of, page_response
+from gateway.responses import created, record
+from gateway.versions import VERSION, meant_versions
 from gateway.visit import Visit
-from schemas.accounts import PATIENT
+from schemas.accounts import DOCTOR, PATIENT
 
-# What patients are told of a doctor.
-PUBLIC = ("id", "name", "speciality", "timezone")
+# What patients are told of a doctor, and the tags of this form of the record.
+PUBLIC, PUBLIC_FORM = frozenset(("id", "name", "speciality", "timezone", VERSION)), "public"
 
 
 def create(visit: Visit) -> Response:
-    return created(visit.ask("doctor", "create", visit.request.json_object()), under="/doctors")
+    doctor = visit.ask("doctor", "create", visit.request.json_object()).result()
+    return created(visit.request, doctor, under="/doctors")
+
+
+def listed(visit: Visit) -> Response:
+    """By words of the name and by speciality; without either, all."""
+    page = page_of(visit.request)
+    q, speciality = (visit.request.parameter(name) for name in ("q", "speciality"))
+    found = visit.ask("doctor", "find", q, speciality, page.limit, page.after or 0).result()
+    for doctor in found["items"]:
+        visit.concern(DOCTOR, doctor["id"])
+    shown = [_shown(visit, doctor) for doctor in found["items"]]
+    return page_response(visit.request, shown, following=found["next"])
 
 
 def get(visit: Visit, doctor_id: int) -> Response:
-    answer = visit.ask("doctor", "get", doctor_id)
-    if visit.caller.role == PATIENT:
-        doctor = answer.result()
-        return as_json({name: doctor[name] for name in PUBLIC}, status=200)
-    return record(answer)
+    doctor = visit.ask("doctor", "get", doctor_id).result()
+    form = PUBLIC_FORM if visit.caller.role == PATIENT else ""
+    return record(visit.request, _shown(visit, doctor), form=form)
 
 
 def replace(visit: Visit, doctor_id: int) -> Response:
-    return record(visit.ask("doctor", "update", doctor_id, visit.request.json_object()))
+    body, versions = visit.request.json_object(), meant_versions(visit.request)
+    return record(visit.request, visit.ask("doctor", "update", doctor_id, body, versions).result())
+
+
+def _shown(visit: Visit, doctor: Mapping[str, Any]) -> Mapping[str, Any]:
+    if visit.caller.role != PATIENT:
+        return doctor
+    return {name: value for name, value in doctor.items() if name in PUBLIC}

@@ -5,6 +5,7 @@ from werkzeug import Response
 from gateway.paging import page_of, page_response
 from gateway.registration import register
 from gateway.responses import created, record
+from gateway.versions import meant_versions
 from gateway.visit import Visit
 from schemas.accounts import ADMIN, PATIENT, STAFF
 from schemas.errors import Forbidden, InvalidInput
@@ -21,8 +22,9 @@ def create(visit: Visit) -> Response:
         raise InvalidInput({"password": "Is needed to register yourself."})  # nosec B105 # words
     else:
         raise Forbidden()
-    visit.concern(PATIENT, answer.result()["id"])
-    return created(answer, under="/patients")
+    patient = answer.result()
+    visit.concern(PATIENT, patient["id"])
+    return created(visit.request, patient, under="/patients")
 
 
 def listed(visit: Visit) -> Response:
@@ -36,11 +38,12 @@ def listed(visit: Visit) -> Response:
 
 
 def get(visit: Visit, patient_id: int) -> Response:
-    return record(visit.ask("patient", "get", patient_id))
+    return record(visit.request, visit.ask("patient", "get", patient_id).result())
 
 
 def replace(visit: Visit, patient_id: int) -> Response:
-    body = visit.request.json_object()
+    body, versions = visit.request.json_object(), meant_versions(visit.request)
     if visit.caller.role == PATIENT:
         visit.office.limits.own_record(account=visit.caller.identity)
-    return record(visit.ask("patient", "update", patient_id, body))
+    answer = visit.ask("patient", "update", patient_id, body, versions)
+    return record(visit.request, answer.result())

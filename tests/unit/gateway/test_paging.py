@@ -8,8 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from werkzeug.test import EnvironBuilder
 
-from gateway.paging import Page, as_page, page_of
+from gateway.paging import Page, as_page, page_of, page_response
 from gateway.request import ApiRequest
+from schemas.appointment import Place
 from schemas.errors import InvalidInput
 from schemas.fields import MAX_ID
 
@@ -63,7 +64,9 @@ def test_any_other_limit_is_refused(limit):
         cursor("/things"), cursor("/things:"), cursor("/things:x"), cursor("/things:-1"),
         cursor("/things:1:2"), cursor("/others:1"), cursor("/things:1.5"), cursor("/things: 1"),
         cursor("/things:²"), cursor("/things:٣"), cursor(f"/things:{MAX_ID + 1}"),
-        cursor("/things:" + "9" * 5000),
+        cursor("/things:" + "9" * 5000), cursor("/things:0"), cursor("/things:01"),
+        cursor("/things:true"), cursor("/things:1e5"), cursor("/things:[1]"),
+        cursor("/things:" + "[" * 5000),
     ],
 )
 def test_a_cursor_that_was_not_given_out_is_refused(sent):
@@ -114,3 +117,32 @@ def test_the_next_link_replaces_the_cursor_it_came_with():
     second = page(range(1, 9), limit="2", cursor=cursor("/things:2"))
     assert second.headers["Link"].count("cursor=") == 1
     assert json.loads(second.get_data())["items"] == [{"id": 3}, {"id": 4}]
+
+
+# Lists in another order than that of ids
+
+NINE = "2027-03-01T09:00:00Z"
+
+
+def test_a_cursor_holds_whatever_the_list_is_ordered_by():
+    first = page_response(request(limit="1"), [{"id": 7}], following=[NINE, "7"])
+    query = parse_qs(urlsplit(first.headers["Link"][1:].partition(">")[0]).query)
+    asked = request(limit="1", cursor=query["cursor"][0])
+    assert page_of(asked, place=Place()) == Page(limit=1, after=[NINE, "7"])
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["7", "[]", "{}", "null", f'["{NINE}"]', f'["{NINE}","0"]', f'["{NINE}","x"]', '["soon","7"]',
+     f'["{NINE}","7","8"]', f'["{NINE}", "7"]', f'["{NINE}",["7"]]', '["2027-03-01T09:00:00","7"]',
+     "[" * 5000],
+)
+def test_a_cursor_of_another_order_is_refused(place):
+    with pytest.raises(InvalidInput) as refused:
+        page_of(request(cursor=cursor(f"/things:{place}")), place=Place())
+    assert list(refused.value.errors) == ["cursor"]
+
+
+def test_versions_are_not_shown_in_lists():
+    told = page_response(request(), [{"id": 7, "version": 3}], following=None)
+    assert json.loads(told.get_data())["items"] == [{"id": 7}]
