@@ -1,6 +1,6 @@
 """What a changed timetable means for those who are booked: nothing is cancelled, they are told."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -46,10 +46,10 @@ def check_coverage(
     )
 
 
-def _later(session: Session, doctor_id: int, *, now: datetime) -> Iterator[Appointment]:
+def _later(session: Session, doctor_id: int, *, now: datetime) -> Sequence[Appointment]:
     """Locked, so that each is judged by the time it is at."""
     later = select(Appointment).where(_booked_later(doctor_id, now=now)).with_for_update()
-    return iter(session.scalars(later).all())
+    return session.scalars(later).all()
 
 
 def _booked_later(doctor_id: int, *, now: datetime) -> ColumnElement[bool]:

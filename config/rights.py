@@ -32,6 +32,7 @@ from config.programs import GATEWAY, OPERATOR, Catalogue, catalogue
 from config.settings import KEYS, SERVICE_KEYS, STORE_KEYS
 
 AUDIT = "audit"
+CALLERS = "CALLER_KEYS"
 # No program of ours: whoever subscribes to the events.
 CONSUMER = "consumer"
 
@@ -99,7 +100,11 @@ def keys_needed(program: str) -> tuple[str, ...]:
     """The key rings that it does not start without; it should be given no others."""
     if program == GATEWAY:
         return KEYS
-    return SERVICE_KEYS if _has(catalogue().program(program).service(), Rpc) else STORE_KEYS
+    cls = catalogue().program(program).service()
+    if _has(cls, Rpc):
+        return SERVICE_KEYS
+    # Who asks others unasked signs that itself.
+    return (CALLERS, *STORE_KEYS) if _asks(cls) else STORE_KEYS
 
 
 def _databases(catalogue: Catalogue, own: str, *, audits: bool) -> dict[str, frozenset[str]]:
@@ -122,7 +127,8 @@ def _parts(cls: Any, asked: Iterable[str]) -> Iterator[BrokerRights]:
         if isinstance(extension, OutboxRelay):
             yield publish(f"{extension.source}.events", ".*")
         if isinstance(extension, Peers):
-            yield asks([re.escape(name) for name in asked if name != cls.name], OUR_REPLIES)
+            names = {*asked} - {cls.name} if extension.services is None else extension.services
+            yield asks(map(re.escape, names), OUR_REPLIES)
     for method, entrypoint in _entrypoints(cls):
         if isinstance(entrypoint, EventHandler):
             exchange, event = f"{entrypoint.source_service}.events", entrypoint.event_type
@@ -134,6 +140,10 @@ def _entrypoints(cls: Any) -> Iterator[tuple[str, Any]]:
     for name, method in inspect.getmembers(cls, inspect.isfunction):
         for entrypoint in getattr(method, ENTRYPOINT_EXTENSIONS_ATTR, ()):
             yield name, entrypoint
+
+
+def _asks(cls: Any) -> bool:
+    return any(isinstance(extension, Peers) for _, extension in inspect.getmembers(cls))
 
 
 def _has(cls: Any, kind: type) -> bool:

@@ -22,6 +22,7 @@ from config.database import connect
 from config.encryption import VAULT
 from config.idempotency import Store
 from config.messaging.call import Call
+from config.messaging.caller import OPERATOR, Caller
 from config.messaging.client import Answer, Request
 from doctor import models as doctor_models
 from doctor.service import DoctorService
@@ -54,9 +55,19 @@ class Practice:
     def doctors(self) -> DoctorService:
         return self._equipped(DoctorService(), "doctor", doctor_models.Answer, subject="id")
 
-    def appointments(self) -> AppointmentService:
+    def appointments(
+        self, *, caller: Caller = OPERATOR, key: str | None = None
+    ) -> AppointmentService:
+        """:param key: the idempotency key of the next change, or a new one for each."""
         service = AppointmentService()
-        self._equipped(service, "appointment", appointment_models.Answer, subject="patientId")
+        self._equipped(
+            service,
+            "appointment",
+            appointment_models.Answer,
+            subject="patientId",
+            caller=caller,
+            key=key,
+        )
         service.ask = self.ask
         return service
 
@@ -136,10 +147,25 @@ class Practice:
         with self.session() as session:
             return list(session.scalars(mine))
 
-    def _equipped(self, service: Any, database: str, answers: Any, *, subject: str) -> Any:
+    def _equipped(
+        self,
+        service: Any,
+        database: str,
+        answers: Any,
+        *,
+        subject: str,
+        caller: Caller = OPERATOR,
+        key: str | None = None,
+    ) -> Any:
         def call() -> Call:
             made = uuid.uuid4().hex
-            return Call(correlation_id=made, deadline=time.time() + 20, key=made, context={})
+            return Call(
+                correlation_id=made,
+                deadline=time.time() + 20,
+                key=key or made,
+                context={},
+                caller=caller,
+            )
 
         vault = vault_for(database)
         service.store = Store(

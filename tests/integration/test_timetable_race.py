@@ -36,7 +36,7 @@ def practice(addresses: dict[str, str]) -> Iterator[Practice]:
 
 def at_once(*works: Callable[[], Any]) -> list[Any]:
     """What each returned, or how it was refused."""
-    gate = Barrier(len(works))
+    gate = Barrier(len(works), timeout=20)
 
     def run(work: Callable[[], Any]) -> Any:
         gate.wait()
@@ -56,7 +56,7 @@ def test_whoever_is_booked_into_time_off_that_is_taken_meanwhile_is_refused_or_u
     for _ in range(ROUNDS):
         doctor = practice.doctor(weekly=WEEK, slotMinutes=15)
         starts = [later(minutes=15 * n) for n in dice.sample(range(32), 2 * BOOKERS)]
-        asked, changed = Barrier(BOOKERS + 1), Barrier(BOOKERS + 1)
+        asked, changed = (Barrier(BOOKERS + 1, timeout=20) for _ in range(2))
 
         def book(*mine: datetime, gates: tuple[Barrier, Barrier], doctor: int) -> list[Any]:
             service = practice.appointments()
@@ -149,7 +149,8 @@ def test_the_gap_is_kept_however_many_book_at_once(practice: Practice) -> None:
 
         def book(dice: random.Random, doctor: int = doctor) -> None:
             for _ in range(6):
-                at_most_refused(practice.appointments(), doctor, later(minutes=5 * dice.randrange(48)))
+                start = later(minutes=5 * dice.randrange(48))
+                at_most_refused(practice.appointments(), doctor, start)
 
         dices = [random.Random(dice.random()) for _ in range(BOOKERS)]
         at_once(*(lambda mine=mine: book(mine) for mine in dices))

@@ -1,7 +1,9 @@
 """What becomes of those who are booked when the doctor's timetable changes, on MariaDB."""
 
 import random
-from collections.abc import Iterator
+import time
+import uuid
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -9,12 +11,16 @@ import pytest
 from sqlalchemy import insert
 
 from appointment.models import Appointment
-from config.messaging.client import Answer
+from config.clock import utc_now
+from config.messaging.call import DEADLINE, headers_of, new_context
+from config.messaging.client import Answer, Request
+from config.messaging.pool import Pool
 from schemas.errors import DoctorNotFound, InvalidInput, Unavailable
 from schemas.events import envelope
 from schemas.fields import as_instant
 from schemas.schedule import timetable_of
 from tests.integration.practice import NOW, WEEK, Practice, later, open_practice
+from tests.systems import System
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +211,48 @@ def test_moving_one_that_is_uncovered_covers_it(practice: Practice) -> None:
     practice.told(doctor, "time_off_changed")
     practice.appointments().reschedule(booked, {"date": as_instant(later(hours=5))})
     assert flags(practice, booked) == [False]
+
+
+def test_it_is_told_over_the_broker_and_what_the_system_asks_is_no_operators_call(
+    stack: System,
+) -> None:
+    pool = Pool(stack.environ["AMQP_URI"], size=1, unavailable=Unavailable)
+
+    def call(service: str, method: str, *args: Any) -> Any:
+        key = uuid.uuid4().hex
+        context = new_context(correlation=key, seconds=10, key=key)
+        request = Request(service, method, args)
+        (answer,) = pool.ask(request, headers=headers_of(context), deadline=context[DEADLINE])
+        return answer.result()
+
+    try:
+        person = {"name": "Ada Byron", "phone": "+442079460958"}
+        patient = call("patient", "create", person | {"dob": "1985-12-10", "address": "London"})
+        doctor = call("doctor", "create", person | {"speciality": "Surgery", "timezone": "UTC"})
+        start = utc_now() + timedelta(days=9)
+        booked = call("appointment", "schedule", {
+            "patientId": patient["id"], "doctorId": doctor["id"], "date": as_instant(start),
+            "description": "Check-up",
+        })
+        away = {"start": as_instant(start), "end": as_instant(start + timedelta(days=1))}
+        taken = call("doctor", "add_time_off", doctor["id"], away)
+        wait_for(lambda: call("appointment", "get", booked["id"])["uncovered"])
+        call("doctor", "remove_time_off", doctor["id"], taken["id"])
+        wait_for(lambda: not call("appointment", "get", booked["id"])["uncovered"])
+    finally:
+        pool.close()
+    with stack.client() as admin:
+        trail = admin.get("/audit", params={"subject": f"doctor/{doctor['id']}", "limit": 100})
+    seen = sorted(line["action"].removeprefix("doctor.") for line in trail.json()["items"])
+    # Availability once, for the operator's booking; what the system asked by itself is not theirs.
+    assert seen == ["add_time_off", "availability", "create", "remove_time_off"]
+
+
+def wait_for(condition: Callable[[], Any]) -> None:
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.05)
 
 
 def test_a_doctor_with_2000_later_appointments_is_checked_in_one_go(practice: Practice) -> None:

@@ -39,6 +39,7 @@ class Waiter:
 
 class Behind:
     name = "kitchen_behind"
+    ask = Peers(unavailable=ValueError, services=("waiter",))
     relay = OutboxRelay(Base, outbox=None, source="kitchen")
 
     @event_handler("waiter", "ordered")
@@ -125,6 +126,13 @@ def test_a_service_with_peers_calls_the_others_and_gets_its_answers(rights):
         assert may(waiter, what, f"rpc.reply-{HEX}")
     assert may_with_key(waiter, "read", "nameko-rpc", HEX)
     assert not may_with_key(waiter, "read", "nameko-rpc", "kitchen.*")
+
+
+def test_a_service_that_names_whom_it_asks_calls_nobody_else(rights):
+    behind = rights["kitchen-behind"]
+    assert may_with_key(behind, "write", "nameko-rpc", "waiter.serve")
+    assert not may_with_key(behind, "write", "nameko-rpc", "kitchen.cook")
+    assert may(behind, "read", f"rpc.reply-{HEX}")
 
 
 def test_the_gateway_calls_every_service_and_takes_the_calls_of_none(rights):
