@@ -44,7 +44,7 @@ class Appointment(AppointmentBase):
     status: Mapped[str] = mapped_column(String(16))
     cancel_reason_sealed: Mapped[bytes | None] = sealed_column(500, optional=True)
     uncovered: Mapped[bool] = mapped_column(default=False)
-    schedule_version: Mapped[int] = mapped_column(RecordId, default=0)
+    schedule_version: Mapped[int] = mapped_column(RecordId, default=0, server_default="0")
     remind_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     version: Mapped[int]

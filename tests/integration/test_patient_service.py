@@ -3,7 +3,10 @@
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -68,6 +71,37 @@ def test_a_patient_is_answered_as_sent(service: PatientService) -> None:
     replaced = service.update(created["id"], sent(email=None))
     assert service.get(created["id"]) == replaced
     assert replaced["email"] is None
+
+
+def test_a_patient_is_changed_only_from_a_version_that_is_allowed(service: PatientService) -> None:
+    created = service.create(sent())
+    assert created["version"] == 1
+    changed = service.update(created["id"], sent(), [1])
+    assert changed["version"] == 2
+    for stale in ([1], [], [3]):
+        with pytest.raises(errors.Stale):
+            service.update(created["id"], sent(), stale)
+    assert service.get(created["id"]) == changed
+    assert service.update(created["id"], sent())["version"] == 3
+
+
+def test_of_changes_of_one_version_at_once_exactly_one_is_made_each_time(
+    service: PatientService,
+) -> None:
+    known, gate, rounds = service.create(sent()), Barrier(8), range(1, 7)
+
+    def race(number: int) -> list[int]:
+        """The versions that this one made."""
+        made = []
+        for version in rounds:
+            gate.wait(timeout=20)
+            with suppress(errors.Stale):
+                made.append(service.update(known["id"], sent(), [version])["version"])
+        return made
+
+    with ThreadPoolExecutor(8) as pool:
+        made = sorted(version for each in pool.map(race, range(8)) for version in each)
+    assert made == [version + 1 for version in rounds]
 
 
 def test_patients_are_found_in_pages(service: PatientService) -> None:
