@@ -1,9 +1,11 @@
 """Real servers for the tests that need them: named by the environment, or private ones."""
 
+import fcntl
 import os
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,36 @@ from sqlalchemy.engine import make_url
 
 from config.database import connect
 from config.programs import catalogue
-from config.servers import ServerFailed, install, missing_programs, needed, started
+from config.servers import ServerFailed, install, missing_programs, needed, process, started
 from config.settings import SERVERS
-from tests.systems import System, embedded_system, real_system
+from tests.systems import WORKER, System, embedded_system, for_this_worker, real_system
 
 LOUD = "!" * 20
+WORKERS = 2
+Say = Callable[[str], None]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """What ``-n auto`` means; 0 is this process alone."""
+    return 0 if _given() else WORKERS
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A port is found free first, and taken later: meanwhile another worker may find it too.
+    process.PORTS = for_this_worker(process.PORTS)
+    workers = config.getoption("numprocesses", None) or 0
+    if workers > 1 and _given():
+        # Each runs every service, and two of a kind on one broker take each other's messages.
+        raise pytest.UsageError(f"{_given()} can be used by one process only; leave -n away.")
+
+
+def pytest_report_header() -> list[str]:
+    return [f"servers: {_given()} as given, so all in one process"] if _given() else []
+
+
+def _given() -> str:
+    return ", ".join(setting for setting in SERVERS if os.environ.get(setting))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -35,35 +62,56 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
-def server_programs(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """RabbitMQ, MariaDB and Redis are installed here, now at the latest."""
-    _install(list(SERVERS), log=tmp_path_factory.mktemp("install") / "log")
+def say(pytestconfig: pytest.Config) -> Say:
+    """Straight to the terminal: pytest keeps what tests print, and this may take a while."""
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+
+    def say(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            os.write(2, f"[{time.strftime('%H:%M:%S')} {WORKER}] {line}\n".encode())
+
+    return say
 
 
 @pytest.fixture(scope="session")
-def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def server_programs(tmp_path_factory: pytest.TempPathFactory, say: Say) -> None:
+    """RabbitMQ, MariaDB and Redis are installed here, now at the latest."""
+    _install(list(SERVERS), tmp_path_factory, say)
+
+
+@pytest.fixture(scope="session")
+def addresses(tmp_path_factory: pytest.TempPathFactory, say: Say) -> Iterator[dict[str, str]]:
     """The addresses of servers that really run, with databases for this run alone.
 
     With ``AMQP_ADMIN_URL`` when broker and database are ours, to make users as we like.
     """
     folder, environ = tmp_path_factory.mktemp("servers"), dict(os.environ)
-    _install(needed(environ), log=folder / "install.log")
-    with started(folder=folder, environ=environ, say=_say) as given:
+    _install(needed(environ), tmp_path_factory, say)
+    with started(folder=folder, environ=environ, say=say) as given:
         if environ.get("DATABASE_URL"):
             given.pop("AMQP_ADMIN_URL", None)
         yield from _with_own_databases(given)
 
 
-def _install(settings: list[str], *, log: Path) -> None:
-    environ = dict(os.environ)
-    missing = missing_programs(settings=settings, environ=environ)
+def _install(settings: list[str], folders: pytest.TempPathFactory, say: Say) -> None:
+    environ, log = dict(os.environ), folders.mktemp("install") / "log"
     try:
-        if missing:
-            install(settings=missing, log=log, environ=environ, say=_say)
+        with _one_at_a_time(folders.getbasetemp().parent / "install.lock"):
+            missing = missing_programs(settings=settings, environ=environ)
+            if missing:
+                install(settings=missing, log=log, environ=environ, say=say)
     except ServerFailed as absent:
         if environ.get("CI"):
             raise
         pytest.skip(f"{LOUD} no servers to test on: {absent}")
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """What the first worker did, the second then finds done."""
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _with_own_databases(given: Mapping[str, str]) -> Iterator[dict[str, str]]:
@@ -97,8 +145,3 @@ def system(request: pytest.FixtureRequest) -> System:
     """Each mode in turn: what holds in one holds in the other."""
     found: System = request.getfixturevalue(request.param)
     return found
-
-
-def _say(line: str) -> None:
-    # Straight to the terminal: pytest keeps what tests print, and this may take a while.
-    os.write(2, f"[{time.strftime('%H:%M:%S')}] {line}\n".encode())

@@ -1,6 +1,7 @@
 """Running systems to test against: the embedded one, and the real stack, each in own processes."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import httpx
 
+from config.die_with_parent import tied
 from config.environments import environment_of, kept_values
 from config.keys import fresh
 from config.programs import catalogue
@@ -21,6 +23,9 @@ from config.settings import KEYS
 
 READY_SECONDS = 60
 END_SECONDS = 20
+# Which of the processes that share the tests, as pytest-xdist calls them, this one is.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+MOST_WORKERS = 16
 # One address signs many people in here, and no test outlives a token.
 SIGN_IN = {
     "ADMIN_EMAIL": "admin@clinic.example",
@@ -72,16 +77,23 @@ def clinic(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "config.command", *arguments]
 
 
+def for_this_worker(ports: range) -> range:
+    """The share of them that no other worker takes."""
+    first = int(WORKER.removeprefix("gw")) % MOST_WORKERS
+    return ports[first::MOST_WORKERS]
+
+
 def free_port() -> int:
-    """A port that is free now, below the range that outgoing connections take."""
-    for port in range(20000 + os.getpid() % 5000, 32768):
+    """A port that is free now, below those of private servers and of outgoing connections."""
+    ports = for_this_worker(range(10000, 20000))
+    for port in random.sample(ports, len(ports)):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return port
-    raise RuntimeError("no free port below 32768")
+    raise RuntimeError(f"no free port in {ports}")
 
 
 def plain_environ(**settings: str) -> dict[str, str]:
@@ -93,10 +105,11 @@ def plain_environ(**settings: str) -> dict[str, str]:
 def running(
     argv: list[str], *, environ: Mapping[str, str], log: Path, folder: Path | None = None
 ) -> Iterator[subprocess.Popen]:
-    """A process that is ended by its own id, gently first."""
+    """A process that is ended by its own id, gently first; it does not outlive this one."""
     with log.open("w") as output:
         process = subprocess.Popen(
-            argv, env=dict(environ), cwd=folder, stdout=output, stderr=subprocess.STDOUT, text=True
+            tied(argv),
+            env=dict(environ), cwd=folder, stdout=output, stderr=subprocess.STDOUT, text=True,
         )
     try:
         yield process
@@ -114,13 +127,18 @@ def end(process: subprocess.Popen) -> int:
         return process.wait()
 
 
+def asked(url: str) -> httpx.Response:
+    """For asking again and again: a store of certificates costs a fifth of the processor then."""
+    return httpx.get(url, timeout=5, verify=False, trust_env=False)
+
+
 def wait_until_ready(url: str, *processes: subprocess.Popen, logs: Path) -> None:
     until = time.monotonic() + READY_SECONDS
     while time.monotonic() < until:
         if any(process.poll() is not None for process in processes):
             break
         try:
-            if httpx.get(f"{url}/readyz", timeout=5, trust_env=False).status_code == 200:
+            if asked(f"{url}/readyz").status_code == 200:
                 return
         except httpx.TransportError:
             pass

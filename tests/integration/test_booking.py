@@ -9,16 +9,26 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from nameko_sqlalchemy.database import DatabaseWrapper, Session
 from sqlalchemy import Engine, select
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy.orm import Session
 
-from appointment.domain import BOOKED, CANCELLED, buckets
+from appointment.domain import buckets
 from appointment.models import Appointment, Claim, Outbox
 from appointment.repository import Appointments
-from config.database import Transactions
 from config.encryption import VAULT
-from schemas.errors import AppointmentNotFound, PatientBusy, SchedulingError, SlotTaken, Unavailable
+from schemas.errors import (
+    AppointmentNotFound,
+    OutsideHours,
+    PatientBusy,
+    SchedulingError,
+    SlotTaken,
+    UnknownDoctor,
+)
+from schemas.fields import as_instant
+from schemas.statuses import BOOKED, CANCELLED
+from tests.integration.databases import transactions
+from tests.integration.practice import NOW as MONDAY
+from tests.integration.practice import PATIENTS, WEEK, Practice, later, open_practice
 from tests.vaults import vault_for
 
 OURS = vault_for("appointment")
@@ -33,12 +43,6 @@ def person() -> Iterator[int]:
     return _ids
 
 
-def transactions(engine: Engine, *, seconds: float = 20) -> Transactions:
-    deadline = datetime.now(UTC).timestamp() + seconds
-    sessions = DatabaseWrapper(sessionmaker(bind=engine, class_=Session, info={VAULT: OURS}))
-    return Transactions(sessions, deadline=lambda: deadline, unavailable=Unavailable)
-
-
 def wish(*, doctor: int, patient: int, start: datetime = NOON, minutes: int = 30) -> dict[str, Any]:
     return {
         "patient_id": patient,
@@ -51,7 +55,7 @@ def wish(*, doctor: int, patient: int, start: datetime = NOON, minutes: int = 30
 
 
 def book(engine: Engine, fields: dict[str, Any]) -> int:
-    return transactions(engine).run(
+    return transactions(engine, OURS).run(
         lambda session: Appointments(session).book(fields, now=NOW).id
     )
 
@@ -61,7 +65,7 @@ def cancel(engine: Engine, appointment_id: int) -> None:
         appointments = Appointments(session)
         appointments.cancel(appointments.get_locked(appointment_id), reason="ill", now=NOW)
 
-    transactions(engine).run(work)
+    transactions(engine, OURS).run(work)
 
 
 def outcome(engine: Engine, fields: dict[str, Any]) -> str:
@@ -229,7 +233,89 @@ def test_an_event_is_stored_with_its_change_or_not_at_all(
         raise RuntimeError("the process died here")
 
     with pytest.raises(RuntimeError):
-        transactions(appointment_engine).run(work)
+        transactions(appointment_engine, OURS).run(work)
     with Session(appointment_engine) as session:
         bodies = session.scalars(select(Outbox.body)).all()
     assert not [body for body in bodies if correlation in body]
+
+
+# By the timetable, as the service books
+
+
+NINE = later(days=7)
+
+
+@pytest.fixture(scope="module")
+def opened(addresses: dict[str, str]) -> Iterator[Practice]:
+    with open_practice(addresses) as practice:
+        yield practice
+
+
+@pytest.fixture
+def practice(opened: Practice) -> Practice:
+    opened.now = MONDAY
+    return opened
+
+
+def asked(doctor: int, start: datetime = NINE, **more: Any) -> dict[str, Any]:
+    return {
+        "patientId": next(PATIENTS), "doctorId": doctor, "date": as_instant(start),
+        "description": "Check-up", **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("slot", "sent", "lasts"), [(None, None, 30), (20, None, 20), (20, 45, 45)]
+)
+def test_who_says_not_how_long_is_booked_for_a_slot(
+    practice: Practice, slot: int | None, sent: int | None, lasts: int
+) -> None:
+    doctor = practice.doctor(**({"weekly": WEEK, "slotMinutes": slot} if slot else {}))
+    booked = practice.appointments().schedule(asked(doctor, durationMinutes=sent))
+    assert booked["durationMinutes"] == lasts
+    assert booked["end"] == as_instant(NINE + timedelta(minutes=lasts))
+
+
+def test_a_booking_knows_its_timetable_its_reminder_and_its_history(practice: Practice) -> None:
+    doctor = practice.doctor(weekly=WEEK)
+    booked = practice.appointments().schedule(asked(doctor))
+    stored = practice.stored(booked["id"])
+    assert (booked["version"], stored.schedule_version) == (1, 1)
+    assert stored.remind_at == NINE - timedelta(days=1)
+    (line,) = practice.appointments().history(booked["id"])["items"]
+    assert line == {
+        "at": as_instant(MONDAY), "what": "scheduled", "actorRole": "operator",
+        "actorAccountId": None, "doctorId": doctor, "date": booked["date"], "end": booked["end"],
+        "status": BOOKED, "version": 1,
+    }
+
+
+def test_a_refused_booking_names_the_rule_and_stores_nothing(practice: Practice) -> None:
+    doctor = practice.doctor(weekly=WEEK)
+    with pytest.raises(OutsideHours) as refused:
+        practice.appointments().schedule(asked(doctor, later(days=7, hours=-1)))
+    told = refused.value.members
+    assert told["rule"]["rule"] == "outside_hours"
+    assert [slot["start"] for slot in told["alternatives"]] == [
+        as_instant(NINE + timedelta(minutes=minutes)) for minutes in (0, 30, 60)
+    ]
+    assert practice.of(doctor) == [] and practice.claims(doctor) == []
+
+
+def test_who_is_busy_elsewhere_is_offered_times_at_which_both_are_free(practice: Practice) -> None:
+    doctor, other = practice.doctor(weekly=WEEK, bufferMinutes=30), practice.doctor()
+    taken = practice.appointments().schedule(asked(other, durationMinutes=60))
+    with pytest.raises(PatientBusy) as busy:
+        practice.appointments().schedule({**asked(doctor), "patientId": taken["patientId"]})
+    # The refused one is in nobody's way: neither it nor the gap around it.
+    assert [slot["start"] for slot in busy.value.members["alternatives"]] == [
+        as_instant(NINE + timedelta(minutes=minutes)) for minutes in (60, 90, 120)
+    ]
+    assert practice.of(doctor) == []
+
+
+def test_nobody_is_booked_with_a_doctor_whom_nobody_knows(practice: Practice) -> None:
+    service, nobody = practice.appointments(key="unknown-doctor"), asked(2**62)
+    for _ in range(2):
+        with pytest.raises(UnknownDoctor):
+            service.schedule(nobody)
