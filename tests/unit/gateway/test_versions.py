@@ -58,6 +58,11 @@ def test_who_has_another_one_is_not(sent):
     assert not knows(sent)
 
 
+@pytest.mark.parametrize("sent", ['"0"', "*"])
+def test_nobody_has_what_is_not_stored_yet(sent):
+    assert not knows(sent, tag='"0"')
+
+
 def test_who_does_not_say_what_they_have_is_sent_it():
     assert not is_known(request(), '"7"')
 
