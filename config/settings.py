@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL, make_url
 from config.keys import KEYS_FILE, Keys, kept
 from config.settings_checks import (
     SHORTEST_PASSWORD,
+    YEAR,
     check_addresses,
     check_certificates,
     checked_keys,
@@ -252,6 +253,8 @@ def _check(settings: Settings) -> None:
     # These two mean whatever the machine takes them for.
     if settings.clinic_timezone not in available_timezones() - {"localtime", "Factory"}:
         raise SettingsError("CLINIC_TIMEZONE must be an IANA time zone such as Europe/Berlin.")
+    if settings.cancel_notice_minutes > YEAR:
+        raise SettingsError(f"CANCEL_NOTICE_MINUTES must be at most {YEAR}, which is a year.")
     if settings.phone_region not in (None, *phonenumbers.SUPPORTED_REGIONS):
         raise SettingsError("PHONE_REGION must be a region code such as GB or US.")
     if settings.log_format not in ("json", "text"):

@@ -229,6 +229,7 @@ def test_a_folder_is_no_file_of_certificates(environment, tmp_path):
         ("CLINIC_TIMEZONE", "Factory"),
         ("CANCEL_NOTICE_MINUTES", "-1"),
         ("CANCEL_NOTICE_MINUTES", "a day"),
+        ("CANCEL_NOTICE_MINUTES", "525601"),
         ("REMINDER_MINUTES", "0"),
         ("REMINDER_MINUTES", "-120"),
         ("REMINDER_MINUTES", "24h"),
