@@ -38,10 +38,11 @@ from schemas.appointment import (
     ChangeSchema,
     RescheduleSchema,
     StatusSchema,
+    in_utc,
+    is_local,
 )
 from schemas.fields import as_instant
 from schemas.loading import load, load_id, load_text
-from schemas.local_time import has_offset, instant_of
 from schemas.schedule import load_periods, timetable_of
 from schemas.slots import ExplainQuerySchema, FirstSlotsQuerySchema, SlotsQuerySchema
 from schemas.versions import load_versions
@@ -144,9 +145,9 @@ class AppointmentService:
         :raises InvalidInput, UnknownDoctor, Unavailable:
         """
         asked, now = load(AppointmentQuerySchema(), query or {}), self.clock()
-        asked |= self._ends(asked)
+        meant = in_utc(asked, timezone=self._zone_of(asked))
         return self.store.transact(
-            lambda session: _page(Records(session).find(asked, now=now), limit=asked["limit"])
+            lambda session: _page(Records(session).find(meant, now=now), limit=meant["limit"])
         )
 
     @rpc(expected_exceptions=errors.SchedulingError)
@@ -272,23 +273,11 @@ class AppointmentService:
             self.ask, patient_id=patient_id, doctor_id=changes.get("doctor_id", doctor_id)
         )
 
-    def _ends(self, asked: Mapping[str, Any]) -> dict[str, datetime]:
-        """The ends of the period that is asked for, in UTC."""
-        ends = {
-            field: (field_name, asked[field])
-            for field, field_name in (("since", "from"), ("until", "to"))
-            if asked[field]
-        }
-        if not ends:
-            return {}
-        local = not all(has_offset(moment) for _, moment in ends.values())
-        zone = self.config["CLINIC_TIMEZONE"]
-        if local and asked["doctor_id"]:
-            zone = ask_timezone(self.ask, asked["doctor_id"])
-        return {
-            field: instant_of(moment, timezone=zone, field=sent)
-            for field, (sent, moment) in ends.items()
-        }
+    def _zone_of(self, query: Mapping[str, Any]) -> str:
+        """What local times in it mean."""
+        if query["doctor_id"] and is_local(query):
+            return ask_timezone(self.ask, query["doctor_id"])
+        return str(self.config["CLINIC_TIMEZONE"])
 
 
 def _dump(appointment: object) -> dict[str, Any]:

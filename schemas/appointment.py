@@ -8,7 +8,9 @@ from marshmallow import Schema, ValidationError, validates_schema
 from marshmallow.fields import Boolean, Field, String
 from marshmallow.validate import OneOf
 
+from schemas.errors import InvalidInput
 from schemas.fields import MAX_ID, Digits, Identifier, Instant, Moment, Text, WholeNumber
+from schemas.local_time import has_offset, instant_of
 from schemas.statuses import STATUSES
 
 LONGEST_REASON = 500
@@ -108,3 +110,23 @@ class ChangeSchema(Schema):
     ends_at = Instant(data_key="end")
     status = String()
     version = WholeNumber(least=1, most=2**31 - 1)
+
+
+def is_local(query: Mapping[str, Any]) -> bool:
+    """Whether the loaded ``AppointmentQuerySchema`` names a time that is another one elsewhere."""
+    ends = (query["since"], query["until"])
+    return not all(has_offset(end) for end in ends if end is not None)
+
+
+def in_utc(query: Mapping[str, Any], *, timezone: str) -> dict[str, Any]:
+    """The loaded ``AppointmentQuerySchema`` with both ends of its period in UTC.
+
+    :raises InvalidInput: for local times that a clock change skips, and an end before the start.
+    """
+    ends = {
+        name: query[name] and instant_of(query[name], timezone=timezone, field=sent)
+        for name, sent in (("since", "from"), ("until", "to"))
+    }
+    if ends["since"] and ends["until"] and ends["until"] < ends["since"]:
+        raise InvalidInput({"to": "Must not be before from."})
+    return {**query, **ends}

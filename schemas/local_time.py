@@ -29,3 +29,8 @@ def instant_of(moment: date | datetime, *, timezone: str, field: str) -> datetim
     if skipped:
         raise InvalidInput({field: f"The clocks in {timezone} skip this time."})
     return instant
+
+
+def has_offset(moment: date | datetime) -> bool:
+    """Whether ``moment`` is the same instant in every time zone."""
+    return isinstance(moment, datetime) and moment.tzinfo is not None

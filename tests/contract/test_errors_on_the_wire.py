@@ -20,10 +20,17 @@ def family(root: type[Exception]) -> Iterator[type[Exception]]:
         yield from family(kind)
 
 
+NINE, TEN = "2027-03-01T09:00:00Z", "2027-03-01T10:00:00Z"
+REFUSED = [
+    {"rule": "off_grid", "passed": "False", "minutes": "20"},
+    [{"start": NINE, "end": TEN, "doctorId": "9"}],
+]
 DETAILS: dict[type[Exception], list[Any]] = {
     errors.InvalidInput: [{"email": "Not a valid e-mail address.", "weekly.0.start": "Overlaps."}],
+    errors.MoveNotAllowed: ["booked", ["arrived", "cancelled"]],
+    **dict.fromkeys([errors.NotBookable, *family(errors.NotBookable)], REFUSED),
 }
-CLASSES = sorted(family(errors.SchedulingError), key=lambda kind: kind.__name__)
+CLASSES = sorted(set(family(errors.SchedulingError)), key=lambda kind: kind.__name__)
 
 
 @pytest.mark.parametrize("kind", [*CLASSES, DeadlineExceeded], ids=lambda kind: kind.__name__)
@@ -37,6 +44,7 @@ def test_each_error_class_crosses_the_wire_as_itself(
     assert type(raised.value) is kind
     assert list(raised.value.args) == args
     assert str(raised.value) == str(kind(*args))
+    assert getattr(raised.value, "members", None) == getattr(kind(*args), "members", None)
 
 
 def test_a_stock_nameko_client_gets_the_same_error(raising_service: str) -> None:
@@ -111,10 +119,15 @@ def test_after_five_silent_calls_the_sixth_is_refused_without_waiting(
     for _ in range(5):
         with pytest.raises(errors.Unavailable):
             ask("sleep", 1.0, seconds=0.2)
-    began = time.monotonic()
-    with pytest.raises(errors.Unavailable):
-        ask("sleep", 1.0, seconds=3.0)
-    assert time.monotonic() - began < 0.15
+
+    def seconds_of_the_next() -> float:
+        began = time.monotonic()
+        with pytest.raises(errors.Unavailable):
+            ask("sleep", 1.0, seconds=3.0)
+        return time.monotonic() - began
+
+    # Who waits does so every time; another program's load does not come every time.
+    assert min(seconds_of_the_next() for _ in range(3)) < 0.15
 
 
 def test_business_errors_never_open_the_breaker(ask: Callable[..., Answer]) -> None:

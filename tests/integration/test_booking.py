@@ -303,13 +303,13 @@ def test_a_refused_booking_names_the_rule_and_stores_nothing(practice: Practice)
 
 
 def test_who_is_busy_elsewhere_is_offered_times_at_which_both_are_free(practice: Practice) -> None:
-    doctor, other = practice.doctor(weekly=WEEK, bufferMinutes=30), practice.doctor()
-    taken = practice.appointments().schedule(asked(other, durationMinutes=60))
+    doctor, other = practice.doctor(weekly=WEEK, bufferMinutes=60), practice.doctor()
+    taken = practice.appointments().schedule(asked(other))
     with pytest.raises(PatientBusy) as busy:
         practice.appointments().schedule({**asked(doctor), "patientId": taken["patientId"]})
     # The refused one is in nobody's way: neither it nor the gap around it.
     assert [slot["start"] for slot in busy.value.members["alternatives"]] == [
-        as_instant(NINE + timedelta(minutes=minutes)) for minutes in (60, 90, 120)
+        as_instant(NINE + timedelta(minutes=minutes)) for minutes in (30, 60, 90)
     ]
     assert practice.of(doctor) == []
 

@@ -1,134 +1,38 @@
-"""When an appointment starts and ends, and which time it occupies."""
+"""Which time an appointment occupies, what may become of it, and until when patients may say so."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appointment.domain import (
-    BOOKED,
     BUCKET,
-    CANCELLED,
+    allowed_moves,
     buckets,
-    check_in_future,
+    check_may_be_cancelled,
+    check_may_be_changed,
+    check_move,
     is_upcoming,
+    missed_deadline,
     period,
-    start_instant,
+    whole_buckets,
 )
-from schemas.errors import InThePast, InvalidInput
-
-BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"
-
-
-def local(text):
-    return datetime.fromisoformat(text)
+from schemas.errors import InvalidInput, MoveNotAllowed, NotBooked
+from schemas.statuses import ARRIVED, BOOKED, CANCELLED, FULFILLED, NOSHOW, STATUSES
 
 
 def utc(text):
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-# The start
-
-
-@pytest.mark.parametrize("zone", ["UTC", BERLIN, LORD_HOWE])
-def test_an_offset_that_was_sent_wins_over_the_doctors_time_zone(zone):
-    sent = datetime(2027, 3, 1, 10, tzinfo=timezone(timedelta(hours=1)))
-    start = start_instant(sent, timezone=zone)
-    assert (start, start.tzinfo) == (utc("2027-03-01 09:00"), UTC)
-
-
-@pytest.mark.parametrize(
-    ("zone", "expected"),
-    [
-        ("UTC", "2027-03-01 09:00"),
-        (BERLIN, "2027-03-01 08:00"),
-        (NEW_YORK, "2027-03-01 14:00"),
-        (LORD_HOWE, "2027-02-28 22:00"),
-        ("Asia/Kathmandu", "2027-03-01 03:15"),
-    ],
-)
-def test_a_time_without_an_offset_is_local_time_of_the_doctor(zone, expected):
-    start = start_instant(local("2027-03-01 09:00"), timezone=zone)
-    assert (start, start.tzinfo) == (utc(expected), UTC)
-
-
-@pytest.mark.parametrize(
-    ("zone", "skipped"),
-    [
-        (BERLIN, "2027-03-28 02:00"),
-        (BERLIN, "2027-03-28 02:30"),
-        (BERLIN, "2027-03-28 02:59:59.999999"),
-        (NEW_YORK, "2027-03-14 02:00"),
-        (NEW_YORK, "2027-03-14 02:55"),
-        (LORD_HOWE, "2027-10-03 02:00"),
-        (LORD_HOWE, "2027-10-03 02:29:59"),
-    ],
-)
-def test_a_local_time_that_the_clock_change_skips_is_refused(zone, skipped):
-    with pytest.raises(InvalidInput) as refused:
-        start_instant(local(skipped), timezone=zone)
-    assert refused.value.errors == {"date": f"The clocks in {zone} skip this time."}
-
-
-@pytest.mark.parametrize(
-    ("zone", "last", "first", "change"),
-    [
-        (BERLIN, "2027-03-28 01:55", "2027-03-28 03:00", "2027-03-28 01:00"),
-        (NEW_YORK, "2027-03-14 01:55", "2027-03-14 03:00", "2027-03-14 07:00"),
-        (LORD_HOWE, "2027-10-03 01:55", "2027-10-03 02:30", "2027-10-02 15:30"),
-    ],
-)
-def test_what_lies_beside_the_skipped_time_can_be_booked(zone, last, first, change):
-    assert start_instant(local(last), timezone=zone) == utc(change) - timedelta(minutes=5)
-    assert start_instant(local(first), timezone=zone) == utc(change)
-
-
-@pytest.mark.parametrize(
-    ("zone", "twice", "first_time"),
-    [
-        (BERLIN, "2027-10-31 02:00", "2027-10-31 00:00"),
-        (BERLIN, "2027-10-31 02:55", "2027-10-31 00:55"),
-        (NEW_YORK, "2027-11-07 01:30", "2027-11-07 05:30"),
-        (LORD_HOWE, "2027-04-04 01:30", "2027-04-03 14:30"),
-        (LORD_HOWE, "2027-04-04 01:59", "2027-04-03 14:59"),
-    ],
-)
-def test_a_local_time_that_occurs_twice_means_the_first(zone, twice, first_time):
-    assert start_instant(local(twice), timezone=zone) == utc(first_time)
-
-
-@pytest.mark.parametrize(
-    ("zone", "after", "expected"),
-    [
-        (BERLIN, "2027-10-31 03:00", "2027-10-31 02:00"),
-        (NEW_YORK, "2027-11-07 02:00", "2027-11-07 07:00"),
-        (LORD_HOWE, "2027-04-04 02:00", "2027-04-03 15:30"),
-    ],
-)
-def test_the_repeated_time_lies_between_the_first_and_what_comes_after(zone, after, expected):
-    assert start_instant(local(after), timezone=zone) == utc(expected)
-
-
-def test_the_second_of_a_repeated_time_is_reached_by_its_offset():
-    second = datetime(2027, 10, 31, 2, 30, tzinfo=timezone(timedelta(hours=1)))
-    assert start_instant(second, timezone=BERLIN) == utc("2027-10-31 01:30")
-
-
 # The end
 
 
-@pytest.mark.parametrize(("minutes", "lasts"), [(5, 5), (45, 45), (480, 480), (None, 30)])
-def test_an_appointment_lasts_as_long_as_asked_for_or_half_an_hour(minutes, lasts):
+@pytest.mark.parametrize("minutes", [5, 45, 480])
+def test_an_appointment_lasts_as_long_as_asked_for(minutes):
     start = utc("2027-03-01 09:00")
-    assert period(start, minutes=minutes) == (start, start + timedelta(minutes=lasts))
-
-
-def test_an_appointment_across_a_clock_change_lasts_as_long_as_any_other():
-    start = start_instant(local("2027-10-31 01:30"), timezone=BERLIN)
-    _, end = period(start, minutes=120)
-    assert end == start_instant(local("2027-10-31 02:30+01:00"), timezone=BERLIN)
+    assert period(start, minutes=minutes) == (start, start + timedelta(minutes=minutes))
 
 
 def test_an_appointment_cannot_end_after_the_last_year_there_is():
@@ -139,31 +43,16 @@ def test_an_appointment_cannot_end_after_the_last_year_there_is():
     assert list(refused.value.errors) == ["date"]
 
 
-# The future
+# What is to come
 
 NOW = utc("2027-03-01 09:00")
-
-
-def test_the_next_microsecond_is_the_future():
-    check_in_future(NOW + timedelta(microseconds=1), now=NOW)
-
-
-@pytest.mark.parametrize("start", [NOW, NOW - timedelta(microseconds=1), utc("0001-01-01")])
-def test_now_and_before_are_not(start):
-    with pytest.raises(InThePast, match="not in the future"):
-        check_in_future(start, now=NOW)
-
-
-def test_the_future_is_the_same_in_every_zone():
-    ten_in_berlin = datetime(2027, 3, 1, 10, tzinfo=timezone(timedelta(hours=1)))
-    with pytest.raises(InThePast):
-        check_in_future(ten_in_berlin, now=NOW)
+TICK = timedelta(microseconds=1)
 
 
 @pytest.mark.parametrize(
     ("status", "start", "upcoming"),
     [
-        (BOOKED, NOW + timedelta(microseconds=1), True),
+        (BOOKED, NOW + TICK, True),
         (BOOKED, NOW, False),
         (BOOKED, NOW - timedelta(days=1), False),
         (CANCELLED, NOW + timedelta(days=1), False),
@@ -219,12 +108,6 @@ def test_neighbours_off_the_grid_share_the_bucket_they_meet_in():
     assert share(first, second)
 
 
-def test_both_times_of_a_repeated_hour_have_buckets_of_their_own():
-    first = start_instant(local("2027-10-31 02:00"), timezone=BERLIN)
-    second = start_instant(local("2027-10-31 02:00+01:00"), timezone=BERLIN)
-    assert not share(period(first, minutes=60), period(second, minutes=60))
-
-
 moments = st.datetimes(
     min_value=datetime(1900, 1, 1), max_value=datetime(9990, 1, 1), timezones=st.just(UTC)
 )
@@ -276,12 +159,83 @@ def test_periods_on_the_grid_that_do_not_overlap_share_none(start, duration, gap
     assert not share((start, end), (next_start, next_start + other_duration))
 
 
+@quick
+@given(moments, durations)
+def test_widened_to_whole_buckets_a_period_takes_the_same_ones_from_end_to_end(start, duration):
+    end = start + duration
+    wide = whole_buckets(start, end)
+    assert wide[0] <= start and end <= wide[1]
+    assert buckets(*wide) == buckets(start, end)
+    assert wide == (begin_of(buckets(start, end).start), begin_of(buckets(start, end).stop))
+
+
+# What may become of it
+
+MOVES = {
+    # From, whether it has started: to.
+    (BOOKED, False): {ARRIVED},
+    (BOOKED, True): {ARRIVED, FULFILLED, NOSHOW},
+    (ARRIVED, False): set(),
+    (ARRIVED, True): {FULFILLED},
+    (NOSHOW, True): {ARRIVED, FULFILLED},
+    (FULFILLED, False): set(),
+    (FULFILLED, True): set(),
+    (CANCELLED, False): set(),
+    (CANCELLED, True): set(),
+}
+
+
+@pytest.mark.parametrize("wanted", STATUSES)
+@pytest.mark.parametrize(("status", "started"), MOVES)
+def test_the_table_of_moves_says_what_may_come_after_what(status, started, wanted):
+    # One that starts now has started.
+    start = NOW if started else NOW + TICK
+    allowed = MOVES[status, started]
+    assert set(allowed_moves(status, starts_at=start, now=NOW)) == allowed
+    if wanted in allowed:
+        check_move(wanted, status=status, starts_at=start, now=NOW)
+        return
+    with pytest.raises(MoveNotAllowed) as refused:
+        check_move(wanted, status=status, starts_at=start, now=NOW)
+    told = refused.value.members
+    assert (told["current"], set(told["allowed"])) == (status, allowed)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_what_is_over_cannot_be_cancelled(status):
+    if status in (BOOKED, ARRIVED):
+        check_may_be_cancelled(status, starts_at=NOW, now=NOW)
+        return
+    with pytest.raises(MoveNotAllowed) as refused:
+        check_may_be_cancelled(status, starts_at=NOW, now=NOW)
+    assert set(refused.value.members["allowed"]) == MOVES[status, True]
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_only_what_is_booked_can_be_moved(status):
+    if status == BOOKED:
+        check_may_be_changed(status)
+        return
+    with pytest.raises(NotBooked, match=f"The appointment is {status};"):
+        check_may_be_changed(status)
+
+
 @pytest.mark.parametrize(
-    ("date", "zone"),
-    [("9999-12-31 23:00", NEW_YORK), ("0001-01-01 00:00", BERLIN)],
-    ids=["after the last year", "before the first"],
+    ("before", "missed"),
+    [
+        (timedelta(days=1), False),
+        (timedelta(days=1) + TICK, False),
+        (timedelta(days=1) - TICK, True),
+        (timedelta(), True),
+        (-timedelta(days=3), True),
+    ],
 )
-def test_a_local_time_outside_of_all_years_is_refused(date, zone):
-    with pytest.raises(InvalidInput) as refused:
-        start_instant(local(date), timezone=zone)
-    assert list(refused.value.errors) == ["date"]
+def test_the_deadline_itself_is_still_in_time(before, missed):
+    start = NOW + before
+    deadline = start - timedelta(days=1)
+    assert missed_deadline(start, notice_minutes=1440, now=NOW) == (deadline if missed else None)
+
+
+def test_without_notice_patients_may_change_their_minds_until_the_start():
+    assert missed_deadline(NOW, notice_minutes=0, now=NOW) is None
+    assert missed_deadline(NOW - TICK, notice_minutes=0, now=NOW) == NOW - TICK

@@ -2,11 +2,18 @@
 
 import pytest
 
-from appointment.clients import Parties, ask_parties
+from appointment.clients import ask_doctor, ask_parties, ask_timezone
 from config.messaging.client import Answer, Request
 from schemas.errors import DoctorNotFound, Unavailable, UnknownDoctor, UnknownPatient
+from schemas.timetable import Timetable, Window
 
-GARRETT = {"id": 2, "timezone": "Europe/London"}
+GARRETT = {
+    "doctorId": 2,
+    "scheduleVersion": 7,
+    "timezone": "Europe/London",
+    "schedule": {"slotMinutes": 20, "weekly": [{"day": "tue", "start": "09:00", "end": "12:00"}]},
+    "timeOff": [],
+}
 
 
 class FakePeers:
@@ -35,25 +42,45 @@ def test_both_services_are_asked_at_once():
     )
 
 
-def test_known_parties_meet_in_the_doctors_time_zone():
+def test_known_parties_meet_by_the_doctors_timetable():
     parties = asked()
-    assert parties == Parties(patient_id=1, doctor_id=2, patient_known=True, doctor=GARRETT)
-    assert parties.doctor_timezone() == "Europe/London"
+    assert parties.timetable == Timetable(
+        "Europe/London", slot_minutes=20, weekly={1: (Window(540, 720),)}
+    )
+    assert parties.schedule_version == 7
 
 
-def test_a_patient_nobody_knows_is_refused_by_id():
+def test_for_who_has_an_appointment_only_the_doctor_is_asked():
+    peers = FakePeers(doctor=Answer(GARRETT))
+    parties = ask_doctor(peers, patient_id=1, doctor_id=2)
+    assert peers.asked == [(Request("doctor", "availability", (2,)),)]
+    assert parties == asked()
+
+
+UNKNOWN = Answer(error=DoctorNotFound(2))
+
+
+@pytest.mark.parametrize("what", ["timetable", "schedule_version"])
+def test_a_patient_nobody_knows_is_refused_by_id(what):
     with pytest.raises(UnknownPatient, match="No patient 1 is registered."):
-        asked(patient=Answer(False)).doctor_timezone()
+        getattr(asked(patient=Answer(False)), what)
 
 
-def test_a_doctor_nobody_knows_is_refused_by_id():
+@pytest.mark.parametrize("what", ["timetable", "schedule_version"])
+def test_a_doctor_nobody_knows_is_refused_by_id(what):
     with pytest.raises(UnknownDoctor, match="No doctor 2 is registered."):
-        asked(doctor=Answer(error=DoctorNotFound(2))).doctor_timezone()
+        getattr(asked(doctor=UNKNOWN), what)
 
 
 def test_when_nobody_is_known_the_patient_is_named():
     with pytest.raises(UnknownPatient):
-        asked(patient=Answer(False), doctor=Answer(error=DoctorNotFound(2))).doctor_timezone()
+        assert asked(patient=Answer(False), doctor=UNKNOWN).timetable
+
+
+def test_a_doctors_time_zone_can_be_asked_for_alone():
+    assert ask_timezone(FakePeers(doctor=Answer(GARRETT)), 2) == "Europe/London"
+    with pytest.raises(UnknownDoctor, match="No doctor 2 is registered."):
+        ask_timezone(FakePeers(doctor=UNKNOWN), 2)
 
 
 @pytest.mark.parametrize("service", ["patient", "doctor"])
