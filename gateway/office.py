@@ -33,8 +33,10 @@ class DatabaseSessions:
 
     @contextmanager
     def get_session(self, *, close_on_exit: bool) -> Iterator[Session]:
-        with self._new.begin() as session:
+        # Not begun for good: what finds its key taken rolls back, and reads on.
+        with self._new() as session:
             yield session
+            session.commit()
 
     def close(self) -> None:
         self._engine.dispose()

@@ -7,6 +7,8 @@ from typing import Any
 from sqlalchemy.orm import Session as Transaction
 
 from gateway.visit import Visit
+from schemas.loading import load
+from schemas.schedule import TimeOffSchema
 
 # So many ids fit into a kept answer, of which a replay may need them.
 MOST_KEPT = 2000
@@ -14,6 +16,8 @@ MOST_KEPT = 2000
 
 def take_off(visit: Visit, doctor_id: int, asked: Mapping[str, Any]) -> dict[str, Any]:
     """:raises InvalidInput, DoctorNotFound, Unavailable:"""
+    # Before it is kept: half a character, for one, cannot be.
+    load(TimeOffSchema(), asked)
 
     def prepare() -> dict[str, Any]:
         # Sent again with the same key, the doctor service answers what it answered before.

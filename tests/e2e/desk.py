@@ -1,5 +1,6 @@
 """What the end-to-end tests say to the system, in the words of the front desk."""
 
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -42,6 +43,23 @@ def doctor_body(**changes: Any) -> Json:
         "timezone": "UTC",
         **changes,
     }
+
+
+def schedule_body(*windows: str, **changes: Any) -> Json:
+    """Of one who works at any time, or in windows such as ``mon 09:00-12:00``."""
+    told = [re.fullmatch(r"(\w+) (\S+)-(\S+)", each) for each in windows or _DAY_AND_NIGHT]
+    weekly = [{"day": w[1], "start": w[2], "end": w[3]} for w in told if w]
+    return {"timezone": "UTC", "slotMinutes": 30, "weekly": weekly, **changes}
+
+
+_DAY_AND_NIGHT = [f"{day} 00:00-24:00" for day in "mon tue wed thu fri sat sun".split()]
+
+
+def time_off_body(days: int = 3000, **changes: Any) -> Json:
+    """An hour, in some days: so far from now that nobody has an appointment."""
+    start = morning(days)
+    end = start + timedelta(hours=1)
+    return {"start": rfc3339(start), "end": rfc3339(end), "reason": "A congress", **changes}
 
 
 def register_patient(client: httpx.Client, **changes: Any) -> Json:

@@ -13,7 +13,16 @@ from config.keys import fresh
 from config.programs import catalogue
 from config.settings import KEYS
 from tests.e2e.desk import eventually, unique
-from tests.systems import SIGN_IN, System, clinic, free_port, plain_environ, running, succeed
+from tests.systems import (
+    SIGN_IN,
+    System,
+    asked,
+    clinic,
+    free_port,
+    plain_environ,
+    running,
+    succeed,
+)
 
 NOWHERE = {"AMQP_URI": "amqp://nobody:nobody@127.0.0.1:1//", "REDIS_URL": "redis://127.0.0.1:1/0"}
 
@@ -57,6 +66,6 @@ def gateway(environ: Mapping[str, str], folder: Path) -> Iterator[System]:
 
 def alive(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/livez", trust_env=False).status_code == 200
+        return asked(f"{url}/livez").status_code == 200
     except httpx.TransportError:
         return False

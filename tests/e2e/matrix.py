@@ -52,6 +52,9 @@ MATRIX = {
     "POST /doctors": {
         "a new one's":           "401  403 403  403 403  403  201  401 401",
     },
+    "GET /doctors": {
+        "doctor A's":            "401  200 200  200 200  200  200  401 401",
+    },
     "GET /doctors/{id}": {
         "doctor A's":            "401  200 200  200 200  200  200  401 401",
         "nobody's":              "401  404 404  404 404  404  404  401 401",
@@ -60,16 +63,75 @@ MATRIX = {
         "doctor A's":            "401  403 403  200 404  403  200  401 401",
         "nobody's":              "401  403 403  404 404  403  404  401 401",
     },
+    "GET /doctors/{id}/schedule": {
+        "doctor A's":            "401  200 200  200 200  200  200  401 401",
+        "nobody's":              "401  404 404  404 404  404  404  401 401",
+    },
+    "PUT /doctors/{id}/schedule": {
+        "doctor A's":            "401  403 403  200 404  200  200  401 401",
+        "nobody's":              "401  403 403  404 404  404  404  401 401",
+    },
+    "POST /doctors/{id}/time-off": {
+        "doctor A's":            "401  403 403  201 404  201  201  401 401",
+        "nobody's":              "401  403 403  404 404  404  404  401 401",
+    },
+    "GET /doctors/{id}/time-off": {
+        "doctor A's":            "401  403 403  200 404  200  200  401 401",
+        "nobody's":              "401  403 403  404 404  404  404  401 401",
+    },
+    "DELETE /doctors/{id}/time-off/{id}": {
+        "doctor A's":            "401  403 403  204 404  204  204  401 401",
+        "nobody's":              "401  403 403  404 404  404  404  401 401",
+    },
+    "GET /doctors/{id}/slots": {
+        "doctor A's":            "401  200 200  200 200  200  200  401 401",
+        "nobody's":              "401  404 404  404 404  404  404  401 401",
+    },
+    "GET /doctors/{id}/slots/explain": {
+        "doctor A's":            "401  200 200  200 200  200  200  401 401",
+        "nobody's":              "401  404 404  404 404  404  404  401 401",
+    },
+    "GET /slots": {
+        "everybody's":           "401  200 200  200 200  200  200  401 401",
+    },
     "POST /appointments": {
         "patient A's":           "401  201 422  403 403  201  201  401 401",
         "one's own":             "401  201 201  403 403  422  422  401 401",
         "nobody's":              "401  422 422  403 403  422  422  401 401",
+    },
+    # Patients and doctors are shown their own, whomever they ask for.
+    "GET /appointments": {
+        "patient A's":           "401  200 200  200 200  200  200  401 401",
     },
     "GET /appointments/{id}": {
         "patient A's with doctor A": "401  200 404  200 404  200  200  401 401",
         "patient A's":           "401  200 404  404 404  200  200  401 401",
         "doctor A's":            "401  404 404  200 404  200  200  401 401",
         "nobody's":              "401  404 404  404 404  404  404  401 401",
+    },
+    "GET /appointments/{id}/history": {
+        "patient A's with doctor A": "401  200 404  200 404  200  200  401 401",
+        "patient A's":           "401  200 404  404 404  200  200  401 401",
+        "doctor A's":            "401  404 404  200 404  200  200  401 401",
+        "nobody's":              "401  404 404  404 404  404  404  401 401",
+    },
+    "GET /appointments/{id}/calendar.ics": {
+        "patient A's with doctor A": "401  200 404  200 404  200  200  401 401",
+        "patient A's":           "401  200 404  404 404  200  200  401 401",
+        "doctor A's":            "401  404 404  200 404  200  200  401 401",
+        "nobody's":              "401  404 404  404 404  404  404  401 401",
+    },
+    "PATCH /appointments/{id}": {
+        "patient A's with doctor A": "401  200 404  403 403  200  200  401 401",
+        "patient A's":           "401  200 404  403 403  200  200  401 401",
+        "doctor A's":            "401  404 404  403 403  200  200  401 401",
+        "nobody's":              "401  404 404  403 403  404  404  401 401",
+    },
+    "POST /appointments/{id}/status": {
+        "patient A's with doctor A": "401  403 403  200 404  200  200  401 401",
+        "patient A's":           "401  403 403  404 404  200  200  401 401",
+        "doctor A's":            "401  403 403  200 404  200  200  401 401",
+        "nobody's":              "401  403 403  404 404  404  404  401 401",
     },
     "DELETE /appointments/{id}": {
         "patient A's with doctor A": "401  204 404  204 404  204  204  401 401",
@@ -120,6 +182,10 @@ CODES = {
     ("POST /appointments", "nobody's"): "unknown_patient",
     ("POST /appointments", "one's own"): "invalid",
 }
+# Whichever version there is: whose turn it is to change it is not asked here.
+CONDITIONS: dict[str, dict[str, str]] = dict.fromkeys(
+    ("PUT /doctors/{id}/schedule", "PATCH /appointments/{id}"), {"If-Match": "*"}
+)
 # Whoever sends these, no token is looked at.
 UNASKED = ("POST /auth/login", "POST /auth/refresh")
 REFUSALS = {401: "unauthenticated", 403: "forbidden", 404: "not_found"}

@@ -1,5 +1,6 @@
 """The people of the matrix, what they have to do with each other, and the requests they make."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,10 +18,13 @@ from tests.e2e.desk import (
     morning,
     password,
     patient_body,
+    rfc3339,
+    schedule_body,
     stored,
+    time_off_body,
     unique,
 )
-from tests.e2e.matrix import WHO
+from tests.e2e.matrix import CONDITIONS, WHO
 
 KINDS = {"patients": "patient", "doctors": "doctor", "appointments": "appointment",
          "accounts": "account"}
@@ -54,12 +58,17 @@ class Scene:
     def appointment(self, patient: Json, doctor: Json) -> Json:
         return stored(book(self.admin, patient, doctor, self.another_time()))
 
+    def time_off(self, doctor: Json) -> int:
+        address = f"/doctors/{doctor['id']}/time-off"
+        number: int = stored(self.admin.post(address, json=time_off_body()))["id"]
+        return number
+
 
 def set_scene(desk: Desk) -> Scene:
     people = {
         "patient A": desk.patient(),
         "patient B": desk.patient(),
-        "doctor A": desk.doctor(),
+        "doctor A": desk.doctor(speciality=f"Speciality {unique()}"),
         "doctor B": desk.doctor(),
         "staff": desk.staff(),
         "admin": desk.another_admin(),
@@ -80,7 +89,7 @@ def set_scene(desk: Desk) -> Scene:
 
 @dataclass(frozen=True)
 class Cell:
-    """A request as one sends it; ``record`` is the id in its path."""
+    """A request as one sends it; ``record`` and ``further`` are the ids in its path."""
 
     name: str
     who: str
@@ -90,6 +99,7 @@ class Cell:
     record: int | None
     concerns: str | None
     options: Json
+    further: int | None = None
 
     @property
     def allowed(self) -> bool:
@@ -97,7 +107,8 @@ class Cell:
 
     @property
     def path(self) -> str:
-        return self.name.partition(" ")[2].replace("{id}", str(self.record))
+        path = self.name.partition(" ")[2].replace("{id}", str(self.record), 1)
+        return path.replace("{id}", str(self.further))
 
     @property
     def resource(self) -> str | None:
@@ -106,7 +117,7 @@ class Cell:
         return f"{KINDS[self.path.split('/')[1]]}/{self.record}"
 
     def send(self, correlation: str) -> httpx.Response:
-        headers = {"X-Correlation-Id": correlation}
+        headers = {"X-Correlation-Id": correlation, **CONDITIONS.get(self.name, {})}
         method = self.name.partition(" ")[0]
         return self.client.request(method, self.path, headers=headers, **self.options)
 
@@ -126,6 +137,7 @@ class Row:
         self.scene, self.name, self.whose = scene, name, whose
         self.record, self.subject = self._record()
         self.refused: Json | None = None
+        self.kept: int | None = None
 
     def cell(self, who: str, status: int) -> Cell:
         client, record, subject = self.scene.clients[who], self.record, self.subject
@@ -136,7 +148,8 @@ class Row:
         if status < 400 and self.name == "POST /auth/logout":
             client = self.scene.desk.again(self.scene.people[who]).client
         return Cell(
-            self.name, who, self.whose, status, client, record, subject, self._options(who, status)
+            self.name, who, self.whose, status, client, record, subject,
+            self._options(who, status), self._further(status),
         )
 
     def _record(self) -> tuple[int | None, str | None]:
@@ -159,6 +172,15 @@ class Row:
             return self.scene.desk.with_login("patient", people["patient A"].record).account, None
         return None, None
 
+    def _further(self, status: int) -> int | None:
+        """The second id in the address: of a time off, which can be removed once."""
+        if self.name.count("{id}") < 2:
+            return None
+        doctor = self.scene.people["doctor A"].record
+        if self.kept is None and self.whose != "nobody's":
+            self.kept = self.scene.time_off(doctor)
+        return self.scene.time_off(doctor) if status < 400 else self.kept or MISSING
+
     def _appointment(self) -> tuple[int, str]:
         """Not the one that makes the patient of doctor A: this one may be cancelled."""
         people, desk = self.scene.people, self.scene.desk
@@ -175,8 +197,8 @@ class Row:
     def _options(self, who: str, status: int) -> Json:
         """The body. What was refused is asked for again by the first who is allowed."""
         method, _, path = self.name.partition(" ")
-        if self.name == "GET /patients":
-            return {"params": {"email": self.scene.people["patient A"].email}}
+        if self.name in QUERIES:
+            return {"params": QUERIES[self.name](self.scene)}
         own = {"/auth/login", "/auth/refresh", "/auth/password"}
         if method in ("GET", "DELETE") or path == "/auth/logout":
             return {}
@@ -201,6 +223,14 @@ class Row:
                 return {"reason": "A court wants it"}
             case "POST /doctors" | "PUT /doctors/{id}":
                 return doctor_body(speciality=f"Speciality {unique()}")
+            case "PUT /doctors/{id}/schedule":
+                return schedule_body(maxDaysAhead=3650)
+            case "POST /doctors/{id}/time-off":
+                return time_off_body()
+            case "PATCH /appointments/{id}":
+                return {"date": rfc3339(self.scene.another_time())}
+            case "POST /appointments/{id}/status":
+                return {"status": "arrived"}
             case "POST /accounts":
                 return login_body("staff")
             case "PATCH /accounts/{id}":
@@ -221,6 +251,15 @@ class Row:
             return {"refreshToken": login(system, patient.email, patient.password)["refreshToken"]}
         known = self.scene.people.get(who, patient).password
         return {"currentPassword": known, "newPassword": known}
+
+
+QUERIES: dict[str, Callable[[Scene], Json]] = {
+    "GET /patients": lambda scene: {"email": scene.people["patient A"].email},
+    "GET /doctors": lambda scene: {"speciality": scene.people["doctor A"].record["speciality"]},
+    "GET /slots": lambda scene: {"speciality": scene.people["doctor A"].record["speciality"]},
+    "GET /appointments": lambda scene: {"patientId": scene.people["patient A"].id},
+    "GET /doctors/{id}/slots/explain": lambda scene: {"start": rfc3339(morning(50))},
+}
 
 
 def without(body: Json, name: str) -> Json:

@@ -19,10 +19,14 @@ from tests.e2e.desk import (
     morning,
     patient_body,
     problem,
+    rfc3339,
+    schedule_body,
     stored,
+    time_off_body,
+    unique,
 )
 from tests.e2e.markers import Markers
-from tests.e2e.matrix import contract_name
+from tests.e2e.matrix import CONDITIONS, contract_name
 
 MISSING = 2**62
 JSON = {"Content-Type": "application/json"}
@@ -37,11 +41,13 @@ class Sweep:
         self.statuses: Counter[int] = Counter()
 
     def ask(
-        self, name: str, *, by: httpx.Client, record: int = 0, **options: Any
+        self, name: str, *, by: httpx.Client, record: int = 0, further: int = 0, **options: Any
     ) -> httpx.Response:
+        """``further`` is the second id in the address, where there is one."""
         self.driven.add(name)
         method, _, path = name.partition(" ")
-        answer = by.request(method, path.replace("{id}", str(record)), **options)
+        path = path.replace("{id}", str(record), 1).replace("{id}", str(further))
+        answer = by.request(method, path, **options)
         assert answer.status_code < 500, f"{name}: {answer.text}"
         self.statuses[answer.status_code] += 1
         return answer
@@ -58,7 +64,7 @@ class Sweep:
     def doctor(self) -> Json:
         return doctor_body(
             name=f"Dr {self.markers.word()}", email=f"{self.markers.ascii()}@example.org",
-            phone=self.markers.number(),
+            phone=self.markers.number(), speciality=f"Speciality {unique()}",
         )
 
     def password(self) -> str:
@@ -89,7 +95,30 @@ class Sweep:
         doctor: Json = self.ask("GET /doctors/{id}", **at).json()
         account = self.login("doctor", doctor["id"])
         shows(self.ask("POST /accounts", by=self.desk.admin, json=account), account, "email")
+        self.hours(at)
         return doctor
+
+    def hours(self, at: Json) -> None:
+        """At any time, but for an hour that nobody has an appointment in."""
+        problem(self.ask("PUT /doctors/{id}/schedule", json=schedule_body(), **at), 428,
+                "precondition_required")
+        schedule = {"json": schedule_body(), "headers": {"If-Match": '"0"'}}
+        set_ = self.ask("PUT /doctors/{id}/schedule", **schedule, **at)
+        assert set_.headers["ETag"] == '"1"'
+        again = self.ask("PUT /doctors/{id}/schedule", **schedule, **at)
+        problem(again, 412, "precondition_failed")
+        known = self.ask("GET /doctors/{id}/schedule", headers={"If-None-Match": '"1"'}, **at)
+        assert known.status_code == 304
+        away = time_off_body(reason=f"A {self.markers.word()} congress\n{self.markers.word()}")
+        key = {"Idempotency-Key": self.markers.ascii()}
+        for _ in range(2):
+            taken = self.ask("POST /doctors/{id}/time-off", json=away, headers=key, **at)
+            shows(taken, away, "reason")
+        dry = self.ask("POST /doctors/{id}/time-off", json=away, params={"dryRun": "true"}, **at)
+        shows(dry, away, "reason")
+        shows(self.ask("GET /doctors/{id}/time-off", **at), away, "reason")
+        gone = {"further": taken.json()["id"], **at}
+        assert self.ask("DELETE /doctors/{id}/time-off/{id}", **gone).status_code == 204
 
     def signed_in(self, sent: Json) -> httpx.Client:
         credentials = {name: sent[name] for name in ("email", "password")}
@@ -130,12 +159,36 @@ class Sweep:
         busy = book(self.desk.admin, record, self.a_doctor(), morning(40), **described(another))
         problem(busy, 409, "patient_busy")
         at: Json = {"by": patient, "record": answer.json()["id"]}
+        self.changes(at, doctor)
         reason = {"reason": f"Well {self.markers.word()} again"}
         for _ in range(2):
             cancelled = self.ask("DELETE /appointments/{id}", params=reason, **at)
             assert cancelled.status_code == 204
         told = self.ask("GET /appointments/{id}", **at)
-        shows(told, {**asked, **reason}, "description", "reason")
+        shows(told, reason, "reason")
+        listed = self.ask("GET /appointments", by=patient)
+        shows(listed, reason, "reason")
+
+    def changes(self, at: Json, doctor: Json) -> None:
+        """Of an appointment, and what is told of it and of the time that it takes."""
+        new = {"description": f"It {self.markers.word()} hurts\n{self.markers.word()}"}
+        for body in (new, {"date": rfc3339(morning(41))}):
+            tag = self.ask("GET /appointments/{id}", **at).headers["ETag"]
+            moved = self.ask("PATCH /appointments/{id}", json=body, headers={"If-Match": tag}, **at)
+            shows(moved, new, "description")
+        admin = {**at, "by": self.desk.admin}
+        arrived = self.ask("POST /appointments/{id}/status", json={"status": "arrived"}, **admin)
+        shows(arrived, new, "description")
+        assert len(self.ask("GET /appointments/{id}/history", **at).json()["items"]) == 4
+        assert self.ask("GET /appointments/{id}/calendar.ics", **at).status_code == 200
+        hers: Json = {"by": at["by"], "record": doctor["id"]}
+        assert self.ask("GET /doctors/{id}/slots", **hers).json()["items"]
+        start = {"start": rfc3339(morning(41))}
+        why = self.ask("GET /doctors/{id}/slots/explain", params=start, **hers).json()
+        assert why["bookable"] is False
+        for name in ("GET /slots", "GET /doctors"):
+            speciality = {"speciality": doctor["speciality"]}
+            assert self.ask(name, by=at["by"], params=speciality).json()["items"]
 
     def somebody(self) -> Json:
         return stored(self.ask("POST /patients", by=self.desk.admin, json=self.patient()))
@@ -162,16 +215,20 @@ class Sweep:
         targets = Targets(self)
         for route in ROUTES:
             name = contract_name(route)
-            for options in self.troubles(name, targets):
-                self.ask(name, by=targets.caller(name), record=targets.record(name), **options)
+            for options in self.troubles(name, route.query.split(), targets):
+                headers = {**CONDITIONS.get(name, {}), **options.pop("headers", {})}
+                self.ask(name, by=targets.caller(name), record=targets.record(name),
+                         further=MISSING, headers=headers, **options)
             for by in (self.desk.nobody, targets.caller(name)):
-                self.ask(name, by=by, record=MISSING, **body_of(name, targets))
+                self.ask(name, by=by, record=MISSING, further=MISSING, **body_of(name, targets))
         self.odd_addresses()
 
-    def troubles(self, name: str, targets: "Targets") -> Iterator[Json]:
+    def troubles(
+        self, name: str, query: list[str], targets: "Targets"
+    ) -> Iterator[Json]:
         for headers in self.headers():
             yield {"headers": headers, **body_of(name, targets)}
-        for params in self.queries():
+        for params in self.queries(query):
             yield {"params": params, **body_of(name, targets)}
         if not name.startswith("GET"):
             for content, headers in self.contents(targets.body(name)):
@@ -181,21 +238,24 @@ class Sweep:
         """Those that nobody minds together; those that are refused one by one."""
         word, plain = self.markers.word(), self.markers.ascii()
         yield {
-            "User-Agent": plain, "Cookie": f"{plain}={plain}", "Accept": plain, "If-Match": plain,
-            "If-None-Match": plain, "X-Forwarded-For": plain, "traceparent": plain,
+            "User-Agent": plain, "Cookie": f"{plain}={plain}", "Accept": plain,
+            "X-Forwarded-For": plain, "traceparent": plain,
             "Referer": f"http://{plain}.example/{plain}", "Origin": f"http://{plain}.example",
             "Idempotency-Key": self.markers.ascii(), "X-Correlation-Id": word.encode(),
             f"X-{plain}": plain,
         }
+        for name in ("If-Match", "If-None-Match"):
+            yield {name: f'"{plain}"'}
+            yield {name: plain}
         yield {"Idempotency-Key": f"no sane one: {plain}"}
         yield {"X-Http-Method-Override": plain}
         yield {"Authorization": f"Bearer {plain}"}
         yield {"Authorization": f"Basic {b64encode(f'{word}:{word}'.encode()).decode()}"}
 
-    def queries(self) -> Iterator[Json]:
+    def queries(self, known: list[str]) -> Iterator[Json]:
         word = self.markers.word
         # One by one: where one is not known, the others are not looked at.
-        for name in ("q", "email", "reason", "limit", "cursor", "subject", "actor", "from", word()):
+        for name in (*known, "q", word()):
             yield {name: word()}
             yield {name: f"{word()}\0"}
 
@@ -293,6 +353,17 @@ class Targets:
                     "patientId": self._patient["id"], "doctorId": self._doctor["id"],
                     "date": morning(61).isoformat(), "description": sweep.markers.word(),
                 }
+            case "PUT /doctors/{id}/schedule":
+                return schedule_body(exceptions=[{"date": "2031-05-17", "windows": []}])
+            case "POST /doctors/{id}/time-off":
+                return time_off_body(reason=sweep.markers.word())
+            case "PATCH /appointments/{id}":
+                return {
+                    "doctorId": self._doctor["id"], "date": rfc3339(morning(62)),
+                    "durationMinutes": 30, "description": sweep.markers.word(),
+                }
+            case "POST /appointments/{id}/status":
+                return {"status": "arrived"}
             case "POST /accounts":
                 return sweep.login("staff")
             case "PATCH /accounts/{id}":

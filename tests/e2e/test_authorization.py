@@ -84,10 +84,16 @@ def record_of(scene: Scene, cell: Cell) -> Any:
             if found or page["nextCursor"] is None:
                 return found[0]
             options["cursor"] = page["nextCursor"]
-    address = "/".join(cell.path.split("/")[:3])
-    answer = scene.admin.get(address)
+    answer = scene.admin.get(address_of(cell))
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+def address_of(cell: Cell) -> str:
+    """Of the record; hours and times off are stored beside the doctor's."""
+    parts = cell.path.split("/")
+    beside = parts[3:4] in (["schedule"], ["time-off"])
+    return "/".join(parts[: 4 if beside else 3])
 
 
 def assert_on_record(
@@ -139,10 +145,17 @@ def concerned(scene: Scene, cell: Cell, answer: httpx.Response) -> set[str | Non
             number = cell.options["json"].get("patientId")
             own = scene.people[cell.who].record.get("id")
             return {f"patient/{number or own}" if number or own else None}
-        case "GET /appointments/{id}" | "DELETE /appointments/{id}" if cell.status == 401:
-            return {None}
-        case "GET /patients" if not cell.allowed:
-            return {None}
+        case "GET /doctors" if cell.allowed:
+            return {f"doctor/{each['id']}" for each in answer.json()["items"]} or {None}
+        case "GET /appointments" if cell.allowed:
+            one = "patient B" if cell.who == "patient B" else "patient A"
+            theirs = {f"patient/{each['patientId']}" for each in answer.json()["items"]}
+            return {f"patient/{scene.people[one].id}", *theirs}
+        case "GET /patients" | "GET /doctors" | "GET /appointments":
+            return {cell.concerns if cell.allowed else None}
+        case name if name.partition(" ")[2].startswith("/appointments/{id}"):
+            # Nobody looks whose it is for who may not do it to anybody's.
+            return {None if cell.status in (401, 403) else cell.concerns}
     return {cell.concerns}
 
 

@@ -1,5 +1,7 @@
 """Schedules, times off and slots, with the services replaced by answers written here."""
 
+import json
+
 import pytest
 
 from config.messaging.client import Answer, Request
@@ -129,6 +131,34 @@ def test_the_same_time_off_sent_again_is_answered_as_before_without_asking_anybo
     assert again.headers["Idempotent-Replayed"] == "true"
     assert "Idempotent-Replayed" not in first.headers
     assert len(pool.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({}, "start"), ({**ASKED, "\ud800": 1}, "\ud800"), ({**ASKED, "reason": "\ud800"}, "reason")],
+)
+def test_a_time_off_that_is_none_goes_to_no_service(serve, body, field):
+    pool = absences()
+    answer = post(serve(pool), key="k", body=body)
+    assert answer.status_code == 422
+    assert json.loads(answer.data)["errors"][0]["field"] == field
+    assert pool.asked == []
+
+
+def test_the_same_time_off_sent_again_meanwhile_is_answered_alike(serve):
+    pool, answers = absences(), []
+    client = serve(pool)
+
+    def affected(request, headers):
+        if not answers:
+            answers.append(None)
+            answers[0] = post(client, key="k")
+        return Answer([[5, 6]])
+
+    pool.answers["appointment.affected"] = affected
+    first = post(client, key="k")
+    assert (first.status_code, first.json) == (201, answers[0].json)
+    assert first.headers["Idempotent-Replayed"] == "true"
 
 
 def test_another_time_off_with_the_same_key_is_refused(serve):
