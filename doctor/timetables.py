@@ -49,7 +49,7 @@ class Timetables:
         :raises Stale: when the version there is, 0 for none, is not one of ``versions``."""
         stored = self._session.get(Schedule, doctor.id) or Schedule(doctor_id=doctor.id, version=0)
         check_version(stored.version, allowed=versions)
-        stored.hours = json.dumps(schedule, sort_keys=True, separators=(",", ":"))
+        stored.hours = json.dumps(schedule, separators=(",", ":"))
         stored.version += 1
         stored.updated_at = now
         self._session.add(stored)

@@ -148,7 +148,7 @@ class MoveNotAllowed(Conflict):
     """``allowed`` are the statuses that may come after ``status`` by now."""
 
     code = "move_not_allowed"
-    text = "The appointment is {0}."
+    text = "The appointment is {0}, and this cannot become of it now."
 
     def __init__(self, status: str, allowed: Sequence[str] = ()) -> None:
         Exception.__init__(self, str(status), [str(each) for each in allowed])
