@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run stack shell test lint audit-dependencies clean
+.PHONY: help run stack shell test bench lint audit-dependencies clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,8 +18,11 @@ stack: $(VENV)/run ## Start the real system: RabbitMQ, MariaDB, Redis and a proc
 shell: $(VENV)/run ## Open `nameko shell` on the running stack
 	@exec $(BIN)/clinic shell
 
-test: $(VENV)/dev ## Run all tests, on real servers (installed from Debian's packages if need be)
-	@exec $(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/dev ## Run all tests, on real servers (installed from Debian's packages if need be); some: ARGS='-k slot'
+	@exec $(BIN)/python -m pytest $(or $(ARGS),-n auto)
+
+bench: $(VENV)/dev ## Measure what 100,000 appointments cost against 1,000, on servers of its own (about 3 minutes)
+	@exec $(BIN)/python -m tests.bench
 
 lint: $(VENV)/dev ## Check style, import order, types, who imports whom, and for unsafe calls
 	$(BIN)/flake8

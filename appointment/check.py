@@ -46,22 +46,32 @@ def checks() -> list[Check]:
 
 
 def _apart(who: str, party: InstrumentedAttribute[int], active: Select[int]) -> Check:
-    text = f"appointment {{id}} of {who} {{party}} begins before another of theirs has ended"
+    text = f"appointments {{id}} and {{next_id}} of {who} {{party}} overlap"
     return Check(f"no two of a {who} overlap", "active appointments", active, finds(
         _overlapping(party), text
     ))
 
 
 def _overlapping(party: InstrumentedAttribute[int]) -> Rows:
-    """Those that begin before all have ended that began earlier: not only the one before, since a
-    long one may reach over several."""
-    ended = func.max(Appointment.ends_at).over(
-        partition_by=party, order_by=(Appointment.starts_at, Appointment.id), rows=(None, -1)
+    """Those that have not ended when the next one begins. That finds out any two that overlap: what
+    comes between them begins no later than the second of them."""
+    order: dict[str, Any] = {
+        "partition_by": party, "order_by": (Appointment.starts_at, Appointment.id)
+    }
+    ordered = (
+        select(
+            Appointment.id,
+            party.label("party"),
+            Appointment.ends_at,
+            func.lead(Appointment.id).over(**order).label("next_id"),
+            func.lead(Appointment.starts_at).over(**order).label("next_starts_at"),
+        )
+        .where(ACTIVE)
+        .subquery()
     )
-    ordered = select(
-        Appointment.id, party.label("party"), Appointment.starts_at, ended.label("ended")
-    ).where(ACTIVE).subquery()
-    return select(ordered.c.id, ordered.c.party).where(ordered.c.starts_at < ordered.c.ended)
+    return select(ordered.c.id, ordered.c.next_id, ordered.c.party).where(
+        ordered.c.ends_at > ordered.c.next_starts_at
+    )
 
 
 def _claimed(who: str, kind: str, party: InstrumentedAttribute[int], active: Select[int]) -> Check:

@@ -1,4 +1,4 @@
-"""The command line, ``clinic``: run, serve, migrate, stack, shell, audit.
+"""The command line, ``clinic``: run, serve, migrate, stack, shell, audit, check.
 
 Imports wait until a command runs: services must be patched by eventlet before anything else.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from config.audit.commands import audit
+from config.check_command import check
 from config.keys import KEYS_FILE, fresh
 from config.settings import (
     KEYS,
@@ -36,6 +37,7 @@ def main() -> None:
 
 
 main.add_command(audit)
+main.add_command(check)
 
 
 @main.command()

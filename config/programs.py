@@ -1,6 +1,6 @@
 """services.yml, read: which programs there are and what each one needs to run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -41,6 +41,8 @@ class Catalogue:
     gateway_demo: str
     gateway_check: str
     walkthrough: str
+    # By database: the function that lists its own checks, as ``module:name``.
+    checks: dict[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -80,6 +82,7 @@ def catalogue() -> Catalogue:
         gateway_demo=content["gateway"]["demo"],
         gateway_check=content["gateway"]["check"],
         walkthrough=content["walkthrough"],
+        checks=content["checks"],
     )
 
 
