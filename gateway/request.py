@@ -24,6 +24,8 @@ LARGEST_BODY = 64 * 1024
 DEEPEST_NESTING = 32
 # Python takes its time to read longer ones, and no field of ours holds them.
 LONGEST_NUMBER = 40
+# Where the clients' idempotency keys count; other methods may be sent again as they are.
+KEYED = frozenset(("POST", "PATCH"))
 # A front end that looks at the method or path would be told another than we are.
 OVERRIDES = (
     "X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Original-Url",
@@ -141,7 +143,7 @@ class ApiRequest(Request):
         :raises BadRequest: when the header is not 1 to 255 visible ASCII characters.
         """
         sent = self.headers.get("Idempotency-Key")
-        if self.method != "POST" or sent is None:
+        if self.method not in KEYED or sent is None:
             return self._made_key
         if not _IDEMPOTENCY_KEY.fullmatch(sent):
             raise BadRequest("Idempotency-Key must be 1 to 255 visible ASCII characters.")

@@ -28,6 +28,8 @@ def start_mariadb(site: Site) -> Server:
         "--no-defaults",
         *_run_as_root(),
         f"--datadir={data}",
+        # A server that starts clears the tables that others keep in a folder they share.
+        f"--tmpdir={_scratch(site)}",
         f"--bind-address={HOST}",
         f"--port={port}",
         f"--socket={socket_path}",
@@ -41,6 +43,12 @@ def start_mariadb(site: Site) -> Server:
     )
     url = f"mysql+pymysql://{USER}:{password}@{HOST}:{port}/clinic"
     return Server(site.setting, url, process, lambda: _ask(url, site.ca_file))
+
+
+def _scratch(site: Site) -> Path:
+    folder = site.folder / "scratch"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def _data(site: Site) -> Path:

@@ -45,8 +45,6 @@ class Ledger:
 
     versions: dict[int, dict[int, State]] = field(default_factory=dict)
     cancelled: set[int] = field(default_factory=set)
-    # To when an appointment may have been moved, though nobody was told so.
-    doubtful: dict[int, set[datetime]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     # Every answer about an appointment, for who has to find out what went wrong.
     trail: dict[int, list[str]] = field(default_factory=dict)
@@ -57,10 +55,6 @@ class Ledger:
             known = self.versions.setdefault(told["id"], {})
             # A change to what it is already is acknowledged, and is none.
             assert known.setdefault(version, State.of(told)) == State.of(told), told["id"]
-
-    def doubt(self, appointment_id: int, date: str) -> None:
-        with self._lock:
-            self.doubtful.setdefault(appointment_id, set()).add(datetime.fromisoformat(date))
 
     def cancel(self, appointment_id: int) -> None:
         with self._lock:
@@ -102,8 +96,6 @@ class RandomClient:
         self._ledger = ledger
         self._chance = chance
         self._etags: dict[int, str] = {}
-        # The last request.
-        self._times_sent = 0
 
     def work(self, *, until: Callable[[], bool]) -> None:
         while not until():
@@ -139,9 +131,6 @@ class RandomClient:
         )
         if answer.status_code == 200:
             self._acknowledged(answer)
-        elif self._times_sent > 1:
-            # A key counts with POST only: this may be the answer to what the first one has done.
-            self._ledger.doubt(appointment_id, change["date"])
 
     def _change(self) -> dict[str, Any]:
         change: dict[str, Any] = {"date": rfc3339(self._world.some_start(self._chance))}
@@ -163,9 +152,7 @@ class RandomClient:
         """The answer that settles it: what is unknown is asked again, with the same key."""
         headers = {"Idempotency-Key": uuid.uuid4().hex, **request.pop("headers", {})}
         until, pause = time.monotonic() + RETRY_SECONDS, 0.1
-        self._times_sent = 0
         while time.monotonic() < until:
-            self._times_sent += 1
             with suppress(httpx.TransportError):
                 answer = self._client.request(method, path, headers=headers, **request)
                 self._note(answer)

@@ -34,7 +34,10 @@ def a_doctor(client: httpx.Client) -> str:
 
 
 def hours(client: httpx.Client) -> str:
-    return f"{a_doctor(client)}/schedule"
+    address = f"{a_doctor(client)}/schedule"
+    first = client.put(address, json=schedule_body(), headers={"If-None-Match": "*"})
+    assert first.status_code == 200, first.text
+    return address
 
 
 def an_appointment(client: httpx.Client) -> str:
@@ -151,7 +154,7 @@ def test_what_is_there_is_not_made(client: httpx.Client, record: Record) -> None
 
 @pytest.mark.parametrize("headers", [{"If_Match": '"0"'}, {"If_None_Match": "*"}])
 def test_the_first_schedule_is_set_once(client: httpx.Client, headers: dict[str, str]) -> None:
-    address = hours(client)
+    address = f"{a_doctor(client)}/schedule"
     assert client.get(address).headers["ETag"] == '"0"'
     assert change(client, address, **headers).status_code == 200
     problem(change(client, address, **headers), 412, "precondition_failed")
