@@ -1,7 +1,7 @@
 """What the appointment service does unasked."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from nameko.dependency_providers import Config
@@ -46,11 +46,10 @@ class AppointmentBackground(Housekeeping):
         :raises InvalidInput: when it is no such event.
         """
         patient_id = read_event(event, source="patient", name="erased")["patient_id"]
-        now = self.clock()
 
         def forget(session: Session) -> None:
             # First: bookings look for it, see Appointments.book.
-            Erasures(session).remember(patient_id, now=now)
+            Erasures(session).remember(patient_id, now=self.clock())
             self._forget(session, patient_id)
 
         self.store.transact(forget)
@@ -71,10 +70,10 @@ class AppointmentBackground(Housekeeping):
     @timer(interval=REMIND_SECONDS)
     def remind(self) -> None:
         """Tell of appointments that come near, a batch at a time, each in its own transaction."""
-        now, leads = self.clock(), self.config["REMINDER_MINUTES"]
+        leads = self.config["REMINDER_MINUTES"]
         while self.store.transact(
             lambda session: tell_reminders(
-                session, leads=leads, now=now, correlation_id=self.call.correlation_id
+                session, leads=leads, now=self.clock(), correlation_id=self.call.correlation_id
             )
         ):
             pass
@@ -83,33 +82,32 @@ class AppointmentBackground(Housekeeping):
     def settle_erasures(self) -> None:
         """Look a last time at those who were erased, each in a transaction of its own: a program
         of the version before this one may have booked for them meanwhile, without looking."""
-        now = self.clock()
-        before = now - SETTLED_AFTER
+        before = self.clock() - SETTLED_AFTER
         waiting = self.store.transact(
             lambda session: Erasures(session).unsettled(before=before, limit=BATCH)
         )
         for patient_id in waiting:
-            self._settle(patient_id, now=now)
+            self._settle(patient_id)
 
     def _check_coverage(self, told: Mapping[str, Any]) -> None:
         # Not by what the event says: several may come out of turn, and the last one counts.
-        availability, now = ask_availability(self.ask, told["doctor_id"]), self.clock()
+        availability = ask_availability(self.ask, told["doctor_id"])
         self.store.transact(
             lambda session: check_coverage(
-                session, availability, now=now, correlation_id=self.call.correlation_id
+                session, availability, clock=self.clock, correlation_id=self.call.correlation_id
             )
         )
 
-    def _settle(self, patient_id: int, *, now: datetime) -> None:
+    def _settle(self, patient_id: int) -> None:
         def settle(session: Session) -> None:
             self._forget(session, patient_id)
-            Erasures(session).settle(patient_id, now=now)
+            Erasures(session).settle(patient_id, now=self.clock())
 
         self.store.transact(settle)
 
     def _forget(self, session: Session, patient_id: int) -> None:
         Appointments(session).erase(
-            patient_id, now=self.clock(), correlation_id=self.call.correlation_id
+            patient_id, clock=self.clock, correlation_id=self.call.correlation_id
         )
         gone = errors.UnknownPatient(patient_id)
         forget_answers_about(session, self.store.answers, patient_id, instead=gone)

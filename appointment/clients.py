@@ -77,19 +77,19 @@ def ask_availability(ask: Ask, doctor_id: int) -> dict[str, Any]:
     return _told("doctor", answer)
 
 
-def ask_timezone(ask: Ask, doctor_id: int) -> str:
-    """The doctor's.
+def ask_timezone(ask: Ask, doctor_id: int) -> str | None:
+    """The doctor's, or None when nobody knows them.
 
-    :raises UnknownDoctor, Unavailable:
+    :raises Unavailable:
     """
     try:
         return str(ask_availability(ask, doctor_id)["timezone"])
-    except DoctorNotFound as unknown:
-        raise UnknownDoctor(doctor_id) from unknown
+    except DoctorNotFound:
+        return None
 
 
-def ask_timetables(ask: Ask, speciality: str) -> dict[int, Timetable]:
-    """Those of all doctors of the speciality, by their ids.
+def ask_timetables(ask: Ask, speciality: str | None) -> dict[int, Timetable]:
+    """Those of all doctors of the speciality, by their ids; None: of all doctors.
 
     :raises Unavailable:
     """

@@ -1,6 +1,6 @@
 """What a changed timetable means for those who are booked: nothing is cancelled, they are told."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,11 @@ from schemas.statuses import BOOKED
 
 
 def check_coverage(
-    session: Session, availability: Mapping[str, Any], *, now: datetime, correlation_id: str
+    session: Session,
+    availability: Mapping[str, Any],
+    *,
+    clock: Callable[[], datetime],
+    correlation_id: str,
 ) -> None:
     """Note of each later appointment of the doctor whether the timetable has room for it.
 
@@ -30,7 +34,11 @@ def check_coverage(
     if not Timetables(session).begin_check(doctor_id, version):
         return
     timetable, appointments = timetable_of(availability), Appointments(session)
-    for each in _later(session, doctor_id, now=now):
+    begun = clock()
+    later = _later(session, doctor_id, now=begun)
+    # Their locks were waited for, and whoever had them has changed them at a time after ``begun``.
+    now = clock()
+    for each in later:
         uncovered = not covers(timetable, start=each.starts_at, end=each.ends_at)
         if each.uncovered != uncovered:
             each.uncovered = uncovered
@@ -40,7 +48,7 @@ def check_coverage(
             appointments.tell(name, each, now=now, correlation_id=correlation_id)
     session.execute(
         update(Appointment)
-        .where(_booked_later(doctor_id, now=now))
+        .where(_booked_later(doctor_id, now=begun))
         .values(schedule_version=version)
         .execution_options(synchronize_session=False)
     )

@@ -4,8 +4,9 @@ Locks are taken in one order everywhere: the kept answer, the doctor's checked t
 appointment, the erasure, the claims.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -16,6 +17,7 @@ from appointment.domain import (
     check_may_be_cancelled,
     check_may_be_changed,
     check_move,
+    may_act,
     missed_deadline,
     next_reminder,
     period,
@@ -25,8 +27,9 @@ from appointment.offers import Offers
 from appointment.repository import Appointments
 from appointment.timetables import OutOfDate, Timetables
 from config.messaging.call import Call
-from schemas.accounts import PATIENT
+from schemas.accounts import DOCTOR, PATIENT
 from schemas.errors import (
+    AppointmentNotFound,
     PatientBusy,
     SlotTaken,
     TooLate,
@@ -50,14 +53,26 @@ class Desk:
     """
 
     def __init__(
-        self, session: Session, *, call: Call, config: Mapping[str, Any], now: datetime
+        self,
+        session: Session,
+        *,
+        call: Call,
+        config: Mapping[str, Any],
+        clock: Callable[[], datetime],
     ) -> None:
         self._session = session
         self._appointments = Appointments(session)
         self._call = call
         self._notice: int = config["CANCEL_NOTICE_MINUTES"]
         self._leads: tuple[int, ...] = config["REMINDER_MINUTES"]
-        self._now = now
+        self._clock = clock
+
+    @cached_property
+    def _now(self) -> datetime:
+        """One for the whole decision. Ask for it only when the timetable and the appointment are
+        locked: then nothing begins while they are waited for, and changes that come one after the
+        other have times in the same order."""
+        return self._clock()
 
     def book(self, wanted: Mapping[str, Any], parties: Parties) -> Appointment:
         """:param wanted: the loaded fields of an ``AppointmentSchema``.
@@ -66,6 +81,7 @@ class Desk:
         """
         when = self._when(wanted, parties)
         start, minutes = when["starts_at"], when["duration_minutes"]
+        self._hold_timetable(parties)
         offers = self._offers(parties)
         offers.check(start, minutes, patient_id=wanted["patient_id"])
         fields = {**wanted, **when, **self._planned(start, parties)}
@@ -93,49 +109,64 @@ class Desk:
         :raises SchedulingError: and it is as it was before.
         :raises OutOfDate: when the timetable, or the appointment's doctor, is another by now.
         """
-        offers = self._offers(parties) if parties else None
+        if parties:
+            self._hold_timetable(parties)
         found = self._to_change(appointment_id, versions)
         moves = self._moves(found, changes, parties)
         described = changes.get("description", found.description) != found.description
         if described:
             found.description = changes["description"]
-        if parties and offers and moves:
-            self._move(found, moves, parties=parties, offers=offers)
+        if parties and moves:
+            self._move(found, moves, parties)
         elif described:
             self._appointments.changed(found, now=self._now)
             self._note("described", found)
         return found
 
-    def cancel(self, appointment_id: int, *, reason: str | None) -> Appointment:
+    def cancel(
+        self, appointment_id: int, *, reason: str | None, versions: Versions = None
+    ) -> Appointment:
         """Keep the record and free its time; again, it changes nothing and is told to nobody.
 
-        :raises AppointmentNotFound, MoveNotAllowed, TooLateToCancel: and nothing is changed.
+        :raises AppointmentNotFound, Stale, MoveNotAllowed, TooLateToCancel: and nothing is changed.
         """
-        found = self._appointments.get_locked(appointment_id)
+        found = self._locked(appointment_id)
         if found.status == CANCELLED:
             return found
+        check_version(found.version, allowed=versions)
         check_may_be_cancelled(found.status, starts_at=found.starts_at, now=self._now)
         self._check_notice(found, TooLateToCancel)
         self._appointments.cancel(found, reason=reason, now=self._now)
         self._record("cancelled", found)
         return found
 
-    def set_status(self, appointment_id: int, status: str) -> Appointment:
+    def set_status(
+        self, appointment_id: int, status: str, *, versions: Versions = None
+    ) -> Appointment:
         """Say what became of it; again, it changes nothing and is told to nobody.
 
-        :raises AppointmentNotFound, MoveNotAllowed: and nothing is changed.
+        :raises AppointmentNotFound, Stale, MoveNotAllowed: and nothing is changed.
         """
-        found = self._appointments.get_locked(appointment_id)
+        found = self._locked(appointment_id)
         if found.status == status and status in SETTABLE:
             return found
+        check_version(found.version, allowed=versions)
         check_move(status, status=found.status, starts_at=found.starts_at, now=self._now)
         found.status = status
         self._appointments.changed(found, now=self._now)
         self._record("status_changed", found)
         return found
 
+    def _locked(self, appointment_id: int) -> Appointment:
+        """:raises AppointmentNotFound: when it is not, or no longer, the caller's."""
+        found, caller = self._appointments.get_locked(appointment_id), self._call.caller
+        parties = {DOCTOR: found.doctor_id, PATIENT: found.patient_id}
+        if not may_act(caller.role, caller.subject, parties=parties):
+            raise AppointmentNotFound(appointment_id)
+        return found
+
     def _to_change(self, appointment_id: int, versions: Versions) -> Appointment:
-        found = self._appointments.get_locked(appointment_id)
+        found = self._locked(appointment_id)
         check_version(found.version, allowed=versions)
         if found.erased_at:
             raise UnknownPatient(found.patient_id)
@@ -155,10 +186,9 @@ class Desk:
         wanted = {**self._when({**stays, **changes}, parties), "doctor_id": parties.doctor_id}
         return wanted if wanted != stays else {}
 
-    def _move(
-        self, found: Appointment, moves: Mapping[str, Any], *, parties: Parties, offers: Offers
-    ) -> None:
+    def _move(self, found: Appointment, moves: Mapping[str, Any], parties: Parties) -> None:
         self._check_notice(found, TooLateToReschedule)
+        offers = self._offers(parties)
         before = {
             "previous_start": found.starts_at,
             "previous_end": found.ends_at,
@@ -181,7 +211,7 @@ class Desk:
         timetable = parties.timetable
         start = instant_of(wanted["starts_at"], timezone=timetable.timezone, field="date")
         minutes = wanted["duration_minutes"] or timetable.slot_minutes
-        starts_at, ends_at = period(start, minutes=minutes)
+        starts_at, ends_at = period(start, minutes=minutes, field="date")
         return {"starts_at": starts_at, "ends_at": ends_at, "duration_minutes": minutes}
 
     def _planned(self, start: datetime, parties: Parties) -> dict[str, Any]:
@@ -190,13 +220,18 @@ class Desk:
             "remind_at": next_reminder(start, now=self._now, leads=self._leads),
         }
 
-    def _offers(self, parties: Parties) -> Offers:
-        """What the doctor can be booked for, by a timetable that stays until this is over."""
-        timetable = parties.timetable
+    def _hold_timetable(self, parties: Parties) -> None:
+        """:raises OutOfDate: unless it stays as it was told until this is over."""
         Timetables(self._session).hold(
-            parties.doctor_id, version=parties.schedule_version, alone=bool(timetable.gap)
+            parties.doctor_id,
+            version=parties.schedule_version,
+            alone=bool(parties.timetable.gap),
         )
-        return Offers(self._session, timetable, doctor_id=parties.doctor_id, now=self._now)
+
+    def _offers(self, parties: Parties) -> Offers:
+        return Offers(
+            self._session, parties.timetable, doctor_id=parties.doctor_id, now=self._now
+        )
 
     def _check_notice(self, found: Appointment, refusal: type[TooLate]) -> None:
         """The clinic may do what it is too late for a patient to do."""

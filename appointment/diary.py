@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from appointment.domain import BUCKET, whole_buckets
+from appointment.domain import BUCKET, LAST, whole_buckets
 from appointment.models import Appointment
 from schemas.appointment import LONGEST_MINUTES
 from schemas.statuses import BOOKED, CANCELLED
 from schemas.timetable import MINUTE, Period
 
 LONGEST = LONGEST_MINUTES * MINUTE
-# Nothing was booked before; near the ends of the calendar, adding to an instant overflows.
-FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9998, 1, 1, tzinfo=UTC)
+# Nothing was booked before; near the beginning of the calendar, adding to an instant overflows.
+FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Diary:

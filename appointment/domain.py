@@ -1,5 +1,5 @@
-"""The rules of booking: which time an appointment occupies, what may become of it, and until when
-patients may say so themselves."""
+"""The rules of booking: which time an appointment occupies, what may become of it, who may say so,
+and until when patients may."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,8 @@ from schemas.statuses import ARRIVED, BOOKED, CANCELLED, FULFILLED, NOSHOW
 ERASED = "(erased)"
 
 BUCKET = timedelta(minutes=5)
-OUT_OF_RANGE = {"date": "Is too far away."}
+# Nothing starts from then on: near the end of the calendar, adding to an instant overflows.
+LAST = datetime(9998, 1, 1, tzinfo=UTC)
 MOVES: Mapping[str, tuple[str, ...]] = {
     BOOKED: (ARRIVED, FULFILLED, NOSHOW),
     ARRIVED: (FULFILLED,),
@@ -28,15 +29,24 @@ CANCELLABLE = (BOOKED, ARRIVED)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def period(start: datetime, *, minutes: int) -> tuple[datetime, datetime]:
+def period(start: datetime, *, minutes: int, field: str) -> tuple[datetime, datetime]:
     """The half-open period ``[start, end)``.
 
-    :raises InvalidInput: when it would end after the last year there is.
+    :param field: by what name ``start`` was sent.
+    :raises InvalidInput: when it would start at the end of the calendar.
     """
-    try:
-        return start, start + timedelta(minutes=minutes)
-    except OverflowError as late:
-        raise InvalidInput(OUT_OF_RANGE) from late
+    if start >= LAST:
+        raise InvalidInput({field: "Is too far away."})
+    return start, start + timedelta(minutes=minutes)
+
+
+def may_act(role: str, subject: int | None, *, parties: Mapping[str, int]) -> bool:
+    """Whether somebody of this role, who is the record ``subject``, may do anything about an
+    appointment: its parties may, and who is of a role that has no part in appointments.
+
+    :param parties: the ids of those who meet, by their roles.
+    """
+    return role not in parties or parties[role] == subject
 
 
 def is_upcoming(*, status: str, starts_at: datetime, now: datetime) -> bool:
@@ -56,17 +66,24 @@ def whole_buckets(start: datetime, end: datetime) -> tuple[datetime, datetime]:
 
 
 def due_reminder(
-    *, status: str, starts_at: datetime, now: datetime, leads: Iterable[int]
+    *,
+    status: str,
+    starts_at: datetime,
+    planned: datetime | None,
+    now: datetime,
+    leads: Iterable[int],
 ) -> int | None:
     """How many minutes before the start the reminder is for that is to be told now, if one is.
 
+    :param planned: when the next one was to be told. What ought to have come earlier was told
+        already, or is a lead that was not set then: nobody is told late of what was never due.
     :param leads: how many minutes before the start patients are reminded. Of several that are due,
         as after an outage, the last one counts: the others come too late.
     """
-    if not is_upcoming(status=status, starts_at=starts_at, now=now):
+    if planned is None or not is_upcoming(status=status, starts_at=starts_at, now=now):
         return None
-    left = starts_at - now
-    return min((lead for lead in leads if timedelta(minutes=lead) >= left), default=None)
+    due = (lead for lead in leads if planned <= starts_at - timedelta(minutes=lead) <= now)
+    return min(due, default=None)
 
 
 def next_reminder(

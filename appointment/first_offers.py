@@ -8,14 +8,15 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from appointment.diary import LAST, LONGEST, Diary
+from appointment.diary import LONGEST, Diary
+from appointment.domain import LAST
 from schemas import slots as shapes
 from schemas.bookability import slots
 from schemas.local_time import instant_of
 from schemas.timetable import Period, Timetable
 
 # In how many days they are looked for, until there are enough: most are found soon.
-SPANS = (2, 7, 31)
+SPANS = (2, 7, 31, 92)
 
 
 class FirstOffers:
@@ -29,7 +30,7 @@ class FirstOffers:
         self._now = now
 
     def listed(self, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Those that a loaded ``FirstSlotsQuerySchema`` asks for, within 31 days, as JSON; at the
+        """Those that a loaded ``FirstSlotsQuerySchema`` asks for, within 92 days, as JSON; at the
         same time, in the order of the doctors' ids.
 
         :raises InvalidInput: for a local time that is skipped where one of the doctors is.

@@ -5,12 +5,13 @@ The judgement itself is in ``schemas.bookability``; here it meets what is booked
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from appointment.diary import FIRST, LAST, Diary
-from appointment.domain import period
+from appointment.diary import FIRST, Diary
+from appointment.domain import LAST, period
 from schemas import slots as shapes
 from schemas.bookability import Verdict, explain, first_failed, nearest, search_period, slots
 from schemas.errors import (
@@ -51,7 +52,7 @@ class Offers:
 
     def slots(self, since: datetime, until: datetime, minutes: int | None = None) -> list[datetime]:
         """The starts in ``[since, until)`` that can be booked, in order."""
-        busy = self._busy(since, min(until, LAST) + self._minutes(minutes) * MINUTE)
+        busy = self._busy([(since, min(until, LAST) + self._minutes(minutes) * MINUTE)])
         return list(slots(
             self._timetable, since=since, until=until, minutes=minutes, now=self._now, busy=busy
         ))
@@ -72,8 +73,8 @@ class Offers:
         :raises InvalidInput: for a local time that is skipped, and at the end of the calendar.
         """
         start = instant_of(start, timezone=self._timetable.timezone, field="start")
-        start, end = period(start, minutes=self._minutes(minutes))
-        busy = self._busy(*self._around(start, end))
+        start, end = period(start, minutes=self._minutes(minutes), field="start")
+        busy = self._busy(self._around(start, end))
         verdicts = explain(self._timetable, start=start, end=end, now=self._now, busy=busy)
         bookable = all(verdict.passed for verdict in verdicts)
         near = [start] if bookable else nearest(
@@ -99,10 +100,10 @@ class Offers:
         """What the doctor's side says; that the patient has time is for the claims to see.
 
         :raises NotBookable: of the kind that the first failed rule is refused with.
-        :raises InvalidInput: when it would end after the last year there is.
+        :raises InvalidInput: when it would start at the end of the calendar.
         """
-        start, end = period(start, minutes=self._minutes(minutes))
-        busy = self._busy(start, end, apart_from)
+        start, end = period(start, minutes=self._minutes(minutes), field="date")
+        busy = self._busy([(start, end)], apart_from)
         failed = first_failed(self._timetable, start=start, end=end, now=self._now, busy=busy)
         if failed:
             kind = REFUSALS[failed.code]
@@ -119,12 +120,10 @@ class Offers:
     ) -> NotBookable:
         """The error, with the rule that failed, if it still does, and up to three alternatives for
         which both have time."""
-        start, end = period(start, minutes=self._minutes(minutes))
-        since, until = self._around(start, end)
-        busy = self._busy(since, until, apart_from)
-        elsewhere = self._diary.busy_patient(
-            patient_id, since=since, until=until, apart_from=apart_from
-        )
+        start, end = period(start, minutes=self._minutes(minutes), field="date")
+        around = self._around(start, end)
+        busy = self._busy(around, apart_from)
+        elsewhere = self._elsewhere(around, patient_id, apart_from)
         verdicts = (
             *explain(self._timetable, start=start, end=end, now=self._now, busy=busy),
             _patient_verdict(start, end, busy=elsewhere),
@@ -144,21 +143,37 @@ class Offers:
     def _minutes(self, minutes: int | None) -> int:
         return minutes or self._timetable.slot_minutes
 
-    def _around(self, start: datetime, end: datetime) -> Period:
-        """What must be known to judge ``[start, end)`` and to find what is near to it."""
+    def _around(self, start: datetime, end: datetime) -> list[Period]:
+        """What must be known to judge ``[start, end)`` and to find what is near to it: of a start
+        that cannot be booked anyway, the years from it to what can are not."""
         since, until = search_period(self._timetable, start=start, now=self._now)
-        return min(since, start), max(until + (end - start), end)
+        until += end - start
+        if start <= until and since <= end:
+            return [(min(since, start), max(until, end))]
+        return [(start, end), (since, until)]
 
-    def _busy(
-        self, since: datetime, until: datetime, apart_from: int | None = None
-    ) -> list[Period]:
-        found = self._diary.busy(
-            [self._doctor_id],
-            since=max(since, FIRST) - self._timetable.gap,
-            until=min(until, LAST) + self._timetable.gap,
-            apart_from=apart_from,
+    def _busy(self, periods: Iterable[Period], apart_from: int | None = None) -> list[Period]:
+        """In ascending order, as the judgement wants it."""
+        found = (
+            self._diary.busy(
+                [self._doctor_id],
+                since=max(since, FIRST) - self._timetable.gap,
+                until=min(until, LAST) + self._timetable.gap,
+                apart_from=apart_from,
+            )
+            for since, until in periods
         )
-        return found[self._doctor_id]
+        return sorted(chain.from_iterable(each[self._doctor_id] for each in found))
+
+    def _elsewhere(
+        self, periods: Iterable[Period], patient_id: int, apart_from: int | None
+    ) -> list[Period]:
+        """As ``_busy``, of the patient."""
+        found = (
+            self._diary.busy_patient(patient_id, since=since, until=until, apart_from=apart_from)
+            for since, until in periods
+        )
+        return sorted(chain.from_iterable(found))
 
     def _shown(self, starts: Iterable[datetime], minutes: int | None) -> list[dict[str, Any]]:
         return shapes.slots(starts, minutes=self._minutes(minutes), doctor_id=self._doctor_id)

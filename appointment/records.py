@@ -69,6 +69,9 @@ def _filters(query: Mapping[str, Any], *, now: datetime) -> list[ColumnElement[b
         Appointment.uncovered: query["uncovered"] or None,
     }
     filters = [column == value for column, value in equal.items() if value is not None]
+    if query["uncovered"]:
+        # Of those that were marked by a version before this one, some are done with.
+        filters.append(Appointment.status == BOOKED)
     if query["since"]:
         filters.append(Appointment.starts_at >= query["since"])
     if query["until"]:

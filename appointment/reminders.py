@@ -31,7 +31,11 @@ def tell_reminders(
     appointments, found = Appointments(session), session.scalars(due).all()
     for each in found:
         lead = due_reminder(
-            status=each.status, starts_at=each.starts_at, now=now, leads=leads
+            status=each.status,
+            starts_at=each.starts_at,
+            planned=each.remind_at,
+            now=now,
+            leads=leads,
         )
         if lead is not None:
             appointments.tell(

@@ -1,6 +1,6 @@
-"""Every query of the appointment service, in the words of the front desk."""
+"""Appointments as they are booked, changed and told of, and the patients who were erased."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -68,29 +68,31 @@ class Appointments:
         self._claims.take(appointment)
 
     def changed(self, appointment: Appointment, *, now: datetime) -> None:
-        """Count the change, and forget the reminder of what needs none any more."""
+        """Count the change. What is no longer booked needs neither a reminder nor another time."""
         appointment.version += 1
         appointment.updated_at = now
         if appointment.status != BOOKED:
-            appointment.remind_at = None
+            appointment.remind_at, appointment.uncovered = None, False
 
     def cancel(self, appointment: Appointment, *, reason: str | None, now: datetime) -> None:
         """Keep the record and free its time."""
         appointment.status = CANCELLED
-        appointment.uncovered = False
         # About an erased patient nothing is written again.
         appointment.cancel_reason = None if appointment.erased_at else reason
         self.changed(appointment, now=now)
         self._claims.free([appointment.id])
 
-    def erase(self, patient_id: int, *, now: datetime, correlation_id: str) -> None:
+    def erase(
+        self, patient_id: int, *, clock: Callable[[], datetime], correlation_id: str
+    ) -> None:
         """Cancel what the patient has still to come, and leave nothing that was written; when and
         with whom they met stays. What was erased before is left alone."""
         written = select(Appointment).where(
             Appointment.patient_id == patient_id, Appointment.erased_at.is_(None)
         )
-        # Locked, so that a booking under way is waited for.
+        # Locked, so that a booking under way is waited for; and it is later when that is over.
         found = self._session.scalars(written.order_by(Appointment.id).with_for_update()).all()
+        now = clock()
         upcoming = {
             each.id
             for each in found
@@ -101,7 +103,7 @@ class Appointments:
             each.description, each.cancel_reason = ERASED, None
             each.erased_at, each.remind_at = now, None
             if each.id in upcoming:
-                each.status, each.uncovered = CANCELLED, False
+                each.status = CANCELLED
                 self.tell("cancelled", each, now=now, correlation_id=correlation_id)
             self.changed(each, now=now)
             what = "cancelled" if each.id in upcoming else "erased"

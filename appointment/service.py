@@ -1,7 +1,6 @@
 """RPC of the appointment service."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -43,6 +42,7 @@ from schemas.appointment import (
 )
 from schemas.fields import as_instant
 from schemas.loading import load, load_id, load_text
+from schemas.paging import page
 from schemas.schedule import load_periods, timetable_of
 from schemas.slots import ExplainQuerySchema, FirstSlotsQuerySchema, SlotsQuerySchema
 from schemas.versions import load_versions
@@ -50,7 +50,7 @@ from schemas.versions import load_versions
 # How often a doctor's timetable may change under one booking.
 TRIES = 3
 
-Asked = TypeVar("Asked", bound=Parties | None)
+Verified = TypeVar("Verified", bound=Parties | None)
 
 
 class AppointmentService:
@@ -106,29 +106,38 @@ class AppointmentService:
         )
 
     @rpc(expected_exceptions=errors.SchedulingError)
-    def cancel(self, appointment_id: int, reason: str | None = None) -> dict[str, Any]:
+    def cancel(
+        self,
+        appointment_id: int,
+        reason: str | None = None,
+        versions: list[int] | None = None,
+    ) -> dict[str, Any]:
         """Free its time and keep the record. Cancelling again changes nothing and tells nobody.
 
-        :raises InvalidInput, AppointmentNotFound, MoveNotAllowed, TooLateToCancel:
+        :raises InvalidInput, AppointmentNotFound, Stale, MoveNotAllowed, TooLateToCancel:
         """
-        wanted, now = load_id(appointment_id), self.clock()
+        wanted, allowed = load_id(appointment_id), load_versions(versions)
         why = None if reason is None else load_text(reason, "reason", longest=LONGEST_REASON)
         return self.store.change(
-            ("cancel", appointment_id, reason),
-            lambda session: _dump(self._desk(session, now).cancel(wanted, reason=why)),
+            ("cancel", appointment_id, reason, versions),
+            lambda session: _dump(
+                self._desk(session).cancel(wanted, reason=why, versions=allowed)
+            ),
         )
 
     @rpc(expected_exceptions=errors.SchedulingError)
-    def set_status(self, appointment_id: int, status: str) -> dict[str, Any]:
+    def set_status(
+        self, appointment_id: int, status: str, versions: list[int] | None = None
+    ) -> dict[str, Any]:
         """Say what became of it: ``arrived``, ``fulfilled`` or ``noshow``.
 
-        :raises InvalidInput, AppointmentNotFound, MoveNotAllowed: and nothing is changed.
+        :raises InvalidInput, AppointmentNotFound, Stale, MoveNotAllowed: and nothing is changed.
         """
-        wanted, now = load_id(appointment_id), self.clock()
+        wanted, allowed = load_id(appointment_id), load_versions(versions)
         word = load(StatusSchema(), {"status": status})["status"]
         return self.store.change(
-            ("set_status", appointment_id, status),
-            lambda session: _dump(self._desk(session, now).set_status(wanted, word)),
+            ("set_status", appointment_id, status, versions),
+            lambda session: _dump(self._desk(session).set_status(wanted, word, versions=allowed)),
         )
 
     @rpc(expected_exceptions=errors.SchedulingError)
@@ -142,12 +151,14 @@ class AppointmentService:
         """Those that ``AppointmentQuerySchema`` asks for, by start and id: ``{"items": [...],
         "next": [start, id]}``, where ``next`` is the ``after`` of the next page, or None.
 
-        :raises InvalidInput, UnknownDoctor, Unavailable:
+        :raises InvalidInput, Unavailable:
         """
-        asked, now = load(AppointmentQuerySchema(), query or {}), self.clock()
+        asked = load(AppointmentQuerySchema(), query or {})
         meant = in_utc(asked, timezone=self._zone_of(asked))
         return self.store.transact(
-            lambda session: _page(Records(session).find(meant, now=now), limit=meant["limit"])
+            lambda session: _page(
+                Records(session).find(meant, now=self.clock()), limit=meant["limit"]
+            )
         )
 
     @rpc(expected_exceptions=errors.SchedulingError)
@@ -212,11 +223,13 @@ class AppointmentService:
 
         :raises InvalidInput, Unavailable:
         """
-        asked, now = load(FirstSlotsQuerySchema(), query), self.clock()
+        asked = load(FirstSlotsQuerySchema(), query)
         timetables = ask_timetables(self.ask, asked["speciality"])
-        return self.store.transact(
-            lambda session: {"items": FirstOffers(session, timetables, now=now).listed(asked)}
-        )
+
+        def look(session: Session) -> dict[str, Any]:
+            return {"items": FirstOffers(session, timetables, now=self.clock()).listed(asked)}
+
+        return self.store.transact(look)
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def affected(self, doctor_id: int, periods: list[dict[str, Any]]) -> list[list[int]]:
@@ -237,26 +250,25 @@ class AppointmentService:
         timetable = timetable_of(ask_availability(self.ask, wanted))
         return partial(Offers, timetable=timetable, doctor_id=wanted, now=self.clock())
 
-    def _desk(self, session: Session, now: datetime) -> Desk:
-        return Desk(session, call=self.call, config=self.config, now=now)
+    def _desk(self, session: Session) -> Desk:
+        return Desk(session, call=self.call, config=self.config, clock=self.clock)
 
     def _by_the_timetable(
         self,
-        verify: Callable[[], Asked],
+        verify: Callable[[], Verified],
         request: Sequence[Any],
-        decide: Callable[[Desk, Asked], Appointment],
+        decide: Callable[[Desk, Verified], Appointment],
     ) -> dict[str, Any]:
         """The JSON of what ``decide`` returned; asked again when the timetable has changed since.
 
         :raises Unavailable: when it changes all the time.
         """
-        now = self.clock()
         for _ in range(TRIES):
             try:
                 return self.store.change_after(
                     verify,
                     request,
-                    lambda session, parties: _dump(decide(self._desk(session, now), parties)),
+                    lambda session, parties: _dump(decide(self._desk(session), parties)),
                 )
             except OutOfDate:
                 continue
@@ -274,10 +286,11 @@ class AppointmentService:
         )
 
     def _zone_of(self, query: Mapping[str, Any]) -> str:
-        """What local times in it mean."""
-        if query["doctor_id"] and is_local(query):
-            return ask_timezone(self.ask, query["doctor_id"])
-        return str(self.config["CLINIC_TIMEZONE"])
+        """What local times in it mean; of a doctor nobody knows, there is nothing to be found."""
+        doctor_id, theirs = query["doctor_id"], None
+        if doctor_id and is_local(query):
+            theirs = ask_timezone(self.ask, doctor_id)
+        return theirs or str(self.config["CLINIC_TIMEZONE"])
 
 
 def _dump(appointment: object) -> dict[str, Any]:
@@ -293,10 +306,8 @@ def _lines(history: Sequence[object]) -> list[dict[str, Any]]:
 
 
 def _page(found: Sequence[Appointment], *, limit: int) -> dict[str, Any]:
-    """A page of ``limit``; one more ``found`` than that tells that there is another."""
-    page = found[:limit]
-    last = page[-1] if len(found) > len(page) else None
-    return {
-        "items": [_dump(each) for each in page],
-        "next": [as_instant(last.starts_at), str(last.id)] if last else None,
-    }
+    return page(found, limit=limit, told=_dump, place=_place)
+
+
+def _place(last: Appointment) -> list[str]:
+    return [as_instant(last.starts_at), str(last.id)]

@@ -135,7 +135,7 @@ def _of_events(tables: MetaData) -> list[Check]:
             _miscounted(records, outbox),
             f"{records.name} {{id}}: sequence {{sequence}}, its last event has {{last}}",
         )),
-        Check(f"each event is of a {records.name}", "events", events, finds(
+        Check(f"each event is of a known {records.name}", "events", events, finds(
             _unowned(outbox, records), "event {position}: there is no {subject}"
         )),
         Check("events are published", "unpublished events", counting(

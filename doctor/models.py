@@ -60,7 +60,8 @@ class DoctorWord(DoctorBase):
 class Schedule(DoctorBase):
     """The hours of a doctor; in the time zone that their record says.
 
-    ``hours`` is the rest of the contract's schedule as JSON: it is read and replaced whole.
+    ``hours`` is the rest of the contract's schedule as JSON: it is read and replaced whole. It is
+    ``null`` where none was set and the time zone has changed, which counts as a version too.
     """
 
     __tablename__ = "schedule"

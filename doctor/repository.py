@@ -1,4 +1,5 @@
-"""Every query of the doctor service, in the words of the front desk."""
+"""Every query about who the doctors are, in the words of the front desk; ``timetables`` has those
+about when they can be booked."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

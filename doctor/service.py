@@ -18,14 +18,14 @@ from doctor.shapes import (
     doctor_json,
     hours_json,
     in_utc,
-    page,
     schedule_json,
     time_off_json,
 )
 from doctor.timetables import Timetables
 from schemas import bookability, errors
 from schemas.loading import load, load_id, load_text
-from schemas.people import LONGEST_SPECIALITY, DoctorSchema, DoctorsQuerySchema, PageSchema
+from schemas.paging import DEFAULT_LIMIT, PageSchema, page_by_id
+from schemas.people import LONGEST_SPECIALITY, DoctorSchema, DoctorsQuerySchema
 from schemas.schedule import ScheduleSchema, TimeOffSchema, timetable_of
 from schemas.slots import Asked, FreeSlotsQuerySchema, period_of, slots
 from schemas.versions import check_version, load_versions
@@ -36,6 +36,7 @@ class DoctorService:
     updatedAt, version``, their schedules and their times off.
 
     ``versions`` are those that a change is meant for; without any it is made whatever there is.
+    The time of a change is read under its lock, so that what comes later has the later time.
     """
 
     name = "doctor"
@@ -74,7 +75,7 @@ class DoctorService:
         self,
         q: str | None = None,
         speciality: str | None = None,
-        limit: int = 20,
+        limit: int = DEFAULT_LIMIT,
         after: int = 0,
     ) -> dict[str, Any]:
         """Doctors whose names have every word of ``q``, of this speciality: ``{"items": [...],
@@ -92,7 +93,7 @@ class DoctorService:
                 after=query["after"],
                 limit=query["limit"] + 1,
             )
-            return page(found, limit=query["limit"], told=doctor_json)
+            return page_by_id(found, limit=query["limit"], told=doctor_json)
 
         return self.store.transact(look)
 
@@ -104,12 +105,12 @@ class DoctorService:
 
         :raises InvalidInput, DoctorNotFound, Stale, EmailTaken: and nothing is changed.
         """
-        wanted, fields, now = load_id(doctor_id), self._fields(doctor), self.clock()
+        wanted, fields = load_id(doctor_id), self._fields(doctor)
         allowed = load_versions(versions)
 
         def decide(session: Session) -> dict[str, Any]:
             doctors = Doctors(session)
-            updated = doctors.get_locked(wanted)
+            updated, now = doctors.get_locked(wanted), self.clock()
             check_version(updated.version, allowed=allowed)
             timezone = fields["timezone"] or updated.timezone
             moves = timezone != updated.timezone
@@ -124,7 +125,8 @@ class DoctorService:
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def get_schedule(self, doctor_id: int) -> dict[str, Any]:
-        """The schedule and its ``version``; ``weekly`` is None, and that 0, where there is none.
+        """The schedule and its ``version``; ``weekly`` is None where none was set, and the version
+        0 where the time zone has not changed since either.
 
         :raises DoctorNotFound:
         """
@@ -141,12 +143,12 @@ class DoctorService:
 
         :raises InvalidInput, DoctorNotFound, Stale: and nothing is changed.
         """
-        wanted, fields, now = load_id(doctor_id), load(ScheduleSchema(), schedule), self.clock()
+        wanted, fields = load_id(doctor_id), load(ScheduleSchema(), schedule)
         allowed = load_versions(versions)
 
         def decide(session: Session) -> dict[str, Any]:
             doctors, timetables = Doctors(session), Timetables(session)
-            doctor = doctors.get_locked(wanted)
+            doctor, now = doctors.get_locked(wanted), self.clock()
             timetables.set_hours(doctor, hours_json(fields), versions=allowed, now=now)
             if fields["timezone"] not in (None, doctor.timezone):
                 doctors.move(doctor, fields["timezone"], now=now)
@@ -162,11 +164,11 @@ class DoctorService:
 
         :raises InvalidInput, DoctorNotFound: and nothing is stored.
         """
-        wanted, fields, now = load_id(doctor_id), load(TimeOffSchema(), time_off), self.clock()
+        wanted, fields = load_id(doctor_id), load(TimeOffSchema(), time_off)
 
         def decide(session: Session) -> dict[str, Any]:
             doctors = Doctors(session)
-            doctor = doctors.get_locked(wanted)
+            doctor, now = doctors.get_locked(wanted), self.clock()
             meant = in_utc(fields, timezone=doctor.timezone)
             taken = Timetables(session).take_off(doctor, **meant, now=now)
             self._tell("time_off_changed", doctor, doctors, now=now)
@@ -191,7 +193,9 @@ class DoctorService:
         return self.store.transact(look)
 
     @rpc(expected_exceptions=errors.SchedulingError)
-    def find_time_off(self, doctor_id: int, limit: int = 20, after: int = 0) -> dict[str, Any]:
+    def find_time_off(
+        self, doctor_id: int, limit: int = DEFAULT_LIMIT, after: int = 0
+    ) -> dict[str, Any]:
         """All that is stored of the doctor, by id, in pages as those of ``find``.
 
         :raises InvalidInput, DoctorNotFound:
@@ -202,18 +206,18 @@ class DoctorService:
             found = Timetables(session).times_off(
                 Doctors(session).get(wanted), after=query["after"], limit=query["limit"] + 1
             )
-            return page(found, limit=query["limit"], told=time_off_json)
+            return page_by_id(found, limit=query["limit"], told=time_off_json)
 
         return self.store.transact(look)
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def remove_time_off(self, doctor_id: int, time_off_id: int) -> None:
         """:raises DoctorNotFound, TimeOffNotFound: when it is not there, or another doctor's."""
-        wanted, gone, now = load_id(doctor_id), load_id(time_off_id), self.clock()
+        wanted, gone = load_id(doctor_id), load_id(time_off_id)
 
         def decide(session: Session) -> None:
             doctors = Doctors(session)
-            doctor = doctors.get_locked(wanted)
+            doctor, now = doctors.get_locked(wanted), self.clock()
             Timetables(session).give_back(doctor, gone)
             self._tell("time_off_changed", doctor, doctors, now=now)
 
@@ -232,13 +236,14 @@ class DoctorService:
         return availability_json(found)
 
     @rpc(expected_exceptions=errors.SchedulingError)
-    def availabilities(self, speciality: str) -> list[dict[str, Any]]:
-        """Those of all doctors of the speciality.
+    def availabilities(self, speciality: str | None = None) -> list[dict[str, Any]]:
+        """Those of all doctors, or of those of the speciality.
 
         :raises InvalidInput:
         """
-        wanted = load_text(speciality, "speciality", longest=LONGEST_SPECIALITY)
-        now = self.clock()
+        wanted, now = speciality, self.clock()
+        if wanted is not None:
+            wanted = load_text(wanted, "speciality", longest=LONGEST_SPECIALITY)
         found = self.store.transact(
             lambda session: Timetables(session).availabilities(wanted, now=now)
         )

@@ -1,6 +1,6 @@
 """What is stored of doctors as the JSON that is told of it, and times of theirs in UTC."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from doctor.models import Doctor
@@ -34,15 +34,6 @@ def availability_json(availability: Mapping[str, Any]) -> dict[str, Any]:
     # The schedule is JSON already.
     told = AvailabilitySchema(exclude=("schedule",)).dump(availability)
     return dict(told) | {"schedule": availability["schedule"]}
-
-
-def page(
-    found: Sequence[Any], *, limit: int, told: Callable[[Any], dict[str, Any]]
-) -> dict[str, Any]:
-    """A page of ``limit``; one more ``found`` than that tells that there is another."""
-    shown = found[:limit]
-    more = len(found) > len(shown)
-    return {"items": [told(each) for each in shown], "next": shown[-1].id if more else None}
 
 
 def in_utc(time_off: Mapping[str, Any], *, timezone: str) -> dict[str, Any]:

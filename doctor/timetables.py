@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.orm import Session
 
 from doctor.domain import check_time_off
@@ -15,9 +15,13 @@ from schemas.errors import DoctorNotFound, TimeOffNotFound
 from schemas.people import speciality_key
 from schemas.versions import Versions, check_version
 
+# What is stored for a schedule that was never set, once it is shown in another time zone.
+NONE_YET = json.dumps(None)
+
 
 class Hours(NamedTuple):
-    """``schedule`` is JSON, without the time zone; None, and the version 0, if it was never set."""
+    """``schedule`` is JSON, without the time zone; None, if it was never set. The version 0 is that
+    of a doctor whose time zone has not changed since either: it stands for nothing else."""
 
     timezone: str
     schedule: dict[str, Any] | None
@@ -47,21 +51,15 @@ class Timetables:
         """Replace the schedule by this one, in JSON without the time zone.
 
         :raises Stale: when the version there is, 0 for none, is not one of ``versions``."""
-        stored = self._session.get(Schedule, doctor.id) or Schedule(doctor_id=doctor.id, version=0)
+        stored = self._stored(doctor)
         check_version(stored.version, allowed=versions)
         stored.hours = json.dumps(schedule, separators=(",", ":"))
-        stored.version += 1
-        stored.updated_at = now
-        self._session.add(stored)
-        doctor.schedule_version += 1
+        self._count(stored, doctor, now=now)
 
     def moved(self, doctor: Doctor, *, now: datetime) -> None:
-        """The doctor got another time zone, in which the same hours mean other instants."""
-        stored = self._session.get(Schedule, doctor.id)
-        if stored is not None:
-            stored.version += 1
-            stored.updated_at = now
-        doctor.schedule_version += 1
+        """The doctor got another time zone, in which the same hours mean other instants; without
+        any, whoever has read the schedule has read another one too."""
+        self._count(self._stored(doctor), doctor, now=now)
 
     def check_time_off(
         self, doctor: Doctor, *, starts_at: datetime, ends_at: datetime, now: datetime
@@ -119,9 +117,21 @@ class Timetables:
             raise DoctorNotFound(doctor_id)
         return found[0]
 
-    def availabilities(self, speciality: str, *, now: datetime) -> list[dict[str, Any]]:
-        """Those of all doctors of the speciality, compared without case, by id."""
+    def availabilities(self, speciality: str | None, *, now: datetime) -> list[dict[str, Any]]:
+        """Those of all doctors, or of those of the speciality, compared without case, by id."""
+        if speciality is None:
+            return self._availabilities(true(), now=now)
         return self._availabilities(Doctor.speciality_key == speciality_key(speciality), now=now)
+
+    def _stored(self, doctor: Doctor) -> Schedule:
+        none = Schedule(doctor_id=doctor.id, hours=NONE_YET, version=0)
+        return self._session.get(Schedule, doctor.id) or none
+
+    def _count(self, stored: Schedule, doctor: Doctor, *, now: datetime) -> None:
+        stored.version += 1
+        stored.updated_at = now
+        self._session.add(stored)
+        doctor.schedule_version += 1
 
     def _availabilities(
         self, wanted: ColumnElement[bool], *, now: datetime

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,15 +12,16 @@ from marshmallow import ValidationError
 from marshmallow.fields import Field
 from werkzeug import Response
 
+from gateway.query import Kind, read, whole_number
 from gateway.request import ApiRequest
 from gateway.responses import as_json
 from gateway.versions import bare
+from schemas import paging
 from schemas.errors import InvalidInput
 from schemas.fields import Identifier
+from schemas.loading import load
 
-DEFAULT_LIMIT, LARGEST_LIMIT = 20, 100
-
-_DIGITS = re.compile("[0-9]{1,4}")
+LIMIT: dict[str, Kind] = {"limit": whole_number}
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ def page_of(request: ApiRequest, *, place: Field[Any] | None = None) -> Page:
     """
     cursor = request.parameter("cursor")
     after = None if cursor is None else _opened(cursor, request.path, place or Identifier())
-    return Page(limit=_limit(request.parameter("limit")), after=after)
+    asked = load(paging.LimitSchema(), read(request, LIMIT))
+    return Page(limit=asked["limit"], after=after)
 
 
 def as_page(
@@ -54,9 +55,8 @@ def as_page(
     :param records: one more than ``page.limit`` of them when there is a next page.
     :param place: the id by which a record is found again.
     """
-    shown = records[: page.limit]
-    following = place(shown[-1]) if len(records) > page.limit else None
-    return page_response(request, [dump(each) for each in shown], following=following)
+    found = paging.page(records, limit=page.limit, told=dump, place=place)
+    return page_response(request, found["items"], following=found["next"])
 
 
 def page_response(
@@ -76,14 +76,6 @@ def page_body(items: Sequence[Any], *, following: Any, path: str) -> dict[str, A
     """A page of the list at ``path``."""
     cursor = None if following is None else _closed(following, path)
     return {"items": items, "nextCursor": cursor}
-
-
-def _limit(sent: str | None) -> int:
-    if sent is None:
-        return DEFAULT_LIMIT
-    if _DIGITS.fullmatch(sent) and 1 <= int(sent) <= LARGEST_LIMIT:
-        return int(sent)
-    raise InvalidInput({"limit": f"Must be between 1 and {LARGEST_LIMIT}."})
 
 
 def _closed(place: Any, path: str) -> str:

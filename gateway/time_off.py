@@ -15,15 +15,17 @@ MOST_KEPT = 2000
 
 
 def take_off(visit: Visit, doctor_id: int, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """:raises InvalidInput, DoctorNotFound, Unavailable:"""
+    """:raises InvalidInput, DoctorNotFound, Unavailable: and nothing is stored, unless it was the
+        doctor service that did not answer in time."""
     # Before it is kept: half a character, for one, cannot be.
     load(TimeOffSchema(), asked)
 
     def prepare() -> dict[str, Any]:
+        # First, since it may not be possible; what is stored then, is stored with an answer.
+        planned = preview(visit, doctor_id, asked)
         # Sent again with the same key, the doctor service answers what it answered before.
         taken = visit.ask("doctor", "add_time_off", doctor_id, asked).result()
-        (shown,) = with_affected(visit, doctor_id, [taken])
-        return shown
+        return {**taken, "affected": planned["affected"]}
 
     def keep(transaction: Transaction, shown: dict[str, Any]) -> dict[str, Any]:
         # Not by itself: its id would be taken for an account's.
@@ -35,6 +37,16 @@ def take_off(visit: Visit, doctor_id: int, asked: Mapping[str, Any]) -> dict[str
     replayed = visit.replayed
     (shown,) = with_affected(visit, doctor_id, [kept])
     visit.replayed = replayed
+    return shown
+
+
+def preview(visit: Visit, doctor_id: int, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``take_off`` would answer; the id is None.
+
+    :raises InvalidInput, DoctorNotFound, Unavailable:
+    """
+    planned = visit.ask("doctor", "preview_time_off", doctor_id, asked).result()
+    (shown,) = with_affected(visit, doctor_id, [planned])
     return shown
 
 

@@ -15,7 +15,6 @@ VERSION = "version"
 WHICHEVER = "*"
 # Of what is not stored yet.
 NONE_YET = 0
-NONE_YET_TAG = f'"{NONE_YET}"'
 
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 # Empty elements are passed over, as section 5.6.1 wants it.
@@ -46,8 +45,7 @@ def is_known(request: ApiRequest, tag: str) -> bool:
     :raises BadRequest: when it says so in no readable way.
     """
     sent = request.headers.get("If-None-Match")
-    # What is not stored is shown with defaults, which change without its becoming another version.
-    if sent is None or request.method not in ("GET", "HEAD") or tag == NONE_YET_TAG:
+    if sent is None or request.method not in ("GET", "HEAD"):
         return False
     if sent.strip() == WHICHEVER:
         return True

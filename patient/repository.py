@@ -15,7 +15,6 @@ from patient.models import Outbox, Patient, PatientWord
 from schemas.errors import EmailTaken, PatientNotFound
 from schemas.events import envelope
 from schemas.people import email_key, name_words
-from schemas.versions import Versions, check_version
 
 
 class Patients:
@@ -30,7 +29,8 @@ class Patients:
         return _present(self._session.get(Patient, patient_id), patient_id)
 
     def get_locked(self, patient_id: int) -> Patient:
-        """As ``get``, and nobody else changes it until this transaction ends."""
+        """As ``get``, and nobody else changes it until this transaction ends: so versions and event
+        sequences have neither gap nor double."""
         return _present(self._locked(patient_id), patient_id)
 
     def get_to_erase(self, patient_id: int) -> Patient:
@@ -63,21 +63,13 @@ class Patients:
         self._save(patient, fields, now=now)
         return patient
 
-    def replace(
-        self,
-        patient_id: int,
-        fields: Mapping[str, Any],
-        *,
-        versions: Versions = None,
-        now: datetime,
-    ) -> Patient:
-        """:raises PatientNotFound, Stale, EmailTaken: and nothing is changed."""
-        # Locked, so that versions and event sequences have neither gap nor double.
-        patient = self.get_locked(patient_id)
-        check_version(patient.version, allowed=versions)
+    def replace(self, patient: Patient, fields: Mapping[str, Any], *, now: datetime) -> None:
+        """Give a locked ``patient`` these fields.
+
+        :raises EmailTaken: and nothing is changed.
+        """
         patient.version += 1
         self._save(patient, fields, now=now)
-        return patient
 
     def hold(self, patient: Patient, *, reason: str, now: datetime) -> None:
         """Keep the record from being erased, from the first time on."""

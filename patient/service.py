@@ -17,13 +17,17 @@ from patient.repository import Patients
 from schemas import errors
 from schemas.fields import as_instant
 from schemas.loading import load, load_id, load_text
+from schemas.paging import DEFAULT_LIMIT, page_by_id
 from schemas.people import PatientSchema, PatientsQuerySchema
-from schemas.versions import load_versions
+from schemas.versions import check_version, load_versions
 
 
 class PatientService:
     """Patients as JSON values: ``id, name, email, phone, dob, address, createdAt, updatedAt,
-    version``."""
+    version``.
+
+    The time of a change is read under its lock, so that what comes later has the later time.
+    """
 
     name = "patient"
     subject = ("patient", "id")
@@ -57,7 +61,11 @@ class PatientService:
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def find(
-        self, q: str | None = None, email: str | None = None, limit: int = 20, after: int = 0
+        self,
+        q: str | None = None,
+        email: str | None = None,
+        limit: int = DEFAULT_LIMIT,
+        after: int = 0,
     ) -> dict[str, Any]:
         """Patients whose names have every word of ``q``, with this address: ``{"items": [...],
         "next": id}``, where ``next`` is the ``after`` of the next page, or None.
@@ -72,12 +80,9 @@ class PatientService:
                 name=query["q"],
                 email=query["email"],
                 after=query["after"],
-                # One more than asked for tells whether there is another page.
                 limit=query["limit"] + 1,
             )
-            page = found[: query["limit"]]
-            more = len(found) > len(page)
-            return {"items": [_dump(each) for each in page], "next": page[-1].id if more else None}
+            return page_by_id(found, limit=query["limit"], told=_dump)
 
         return self.store.transact(look)
 
@@ -96,13 +101,15 @@ class PatientService:
         :param versions: those that the change is meant for; None: whichever there is.
         :raises InvalidInput, PatientNotFound, Stale, EmailTaken: and nothing is changed.
         """
-        wanted, fields, now = load_id(patient_id), self._fields(patient), self.clock()
+        wanted, fields = load_id(patient_id), self._fields(patient)
         allowed = load_versions(versions)
 
         def decide(session: Session) -> dict[str, Any]:
-            check_date_of_birth(fields["dob"], today=now.date())
             patients = Patients(session)
-            updated = patients.replace(wanted, fields, versions=allowed, now=now)
+            updated, now = patients.get_locked(wanted), self.clock()
+            check_version(updated.version, allowed=allowed)
+            check_date_of_birth(fields["dob"], today=now.date())
+            patients.replace(updated, fields, now=now)
             patients.tell("updated", updated, now=now, correlation_id=self.call.correlation_id)
             return _dump(updated)
 
@@ -129,12 +136,13 @@ class PatientService:
 
         :raises InvalidInput, PatientNotFound:
         """
-        wanted, now = load_id(patient_id), self.clock()
+        wanted = load_id(patient_id)
         why = load_text(reason, "reason", longest=LONGEST_REASON)
 
         def decide(session: Session) -> None:
             patients = Patients(session)
-            patients.hold(patients.get_locked(wanted), reason=why, now=now)
+            patient, now = patients.get_locked(wanted), self.clock()
+            patients.hold(patient, reason=why, now=now)
 
         self.store.change(("hold", patient_id, reason), decide)
 
@@ -159,11 +167,11 @@ class PatientService:
 
         :raises PatientNotFound, LegalHold: and nothing is changed.
         """
-        wanted, now = load_id(patient_id), self.clock()
+        wanted = load_id(patient_id)
 
         def decide(session: Session) -> None:
             patients = Patients(session)
-            patient = patients.get_to_erase(wanted)
+            patient, now = patients.get_to_erase(wanted), self.clock()
             check_may_be_erased(held_since=patient.held_since)
             patients.erase(patient, now=now)
             gone = errors.PatientNotFound(wanted)

@@ -1,5 +1,6 @@
 """Appointments as they appear in HTTP bodies and RPC values (camelCase)."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -9,12 +10,14 @@ from marshmallow.fields import Boolean, Field, String
 from marshmallow.validate import OneOf
 
 from schemas.errors import InvalidInput
-from schemas.fields import MAX_ID, Digits, Identifier, Instant, Moment, Text, WholeNumber
+from schemas.fields import Identifier, Instant, Moment, Text, WholeNumber
 from schemas.local_time import has_offset, instant_of
+from schemas.paging import limit_field
 from schemas.statuses import STATUSES
 
 LONGEST_REASON = 500
 LONGEST_MINUTES = 480
+_DIGITS = re.compile(r"[0-9]{1,19}")
 
 
 class AppointmentSchema(Schema):
@@ -72,7 +75,9 @@ class Place(Field[tuple[datetime, int]]):
         try:
             start, number = value
             begins = Instant().deserialize(start)
-            place = begins, Digits(least=1, most=MAX_ID).deserialize(number)
+            if not _DIGITS.fullmatch(number):
+                raise ValidationError("Must be digits.")
+            place = begins, Identifier().deserialize(int(number))
         except (TypeError, ValueError, ValidationError) as refused:
             raise ValidationError("Must be the next of the page before.") from refused
         if begins.tzinfo is None:
@@ -94,7 +99,7 @@ class AppointmentQuerySchema(Schema):
     until = Moment(load_default=None, allow_none=True, data_key="to")
     unresolved = Boolean(load_default=False)
     uncovered = Boolean(load_default=False)
-    limit = WholeNumber(least=1, most=100, load_default=20)
+    limit = limit_field()
     after = Place(load_default=None, allow_none=True)
 
 

@@ -148,7 +148,7 @@ class MoveNotAllowed(Conflict):
     """``allowed`` are the statuses that may come after ``status`` by now."""
 
     code = "move_not_allowed"
-    text = "The appointment is {0}, and this cannot become of it now."
+    text = "An appointment that is {0} cannot get this status now."
 
     def __init__(self, status: str, allowed: Sequence[str] = ()) -> None:
         Exception.__init__(self, str(status), [str(each) for each in allowed])
@@ -234,9 +234,12 @@ class NotBookable(SchedulingError):
         rule: Mapping[str, object] | None = None,
         alternatives: Sequence[Mapping[str, object]] = (),
     ) -> None:
+        # Refusals that an earlier version has kept had other arguments, and are still told.
+        said = rule if isinstance(rule, Mapping) else {}
+        near = alternatives if isinstance(alternatives, list | tuple) else ()
         # As text, like all that crosses the wire.
-        told = {name: str(value) for name, value in (rule or {}).items() if value is not None}
-        slots = [{name: str(value) for name, value in slot.items()} for slot in alternatives]
+        told = {name: str(value) for name, value in said.items() if value is not None}
+        slots = [{name: str(value) for name, value in slot.items()} for slot in near]
         Exception.__init__(self, told, slots)
 
     @property

@@ -21,7 +21,6 @@ _INSTANT = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:[0-5]\d)?", re.ASCII
 )
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_DIGITS = re.compile(r"[0-9]{1,19}")
 _LINE_BREAKS = frozenset("\n\r\t")
 # Control characters, lone surrogates and Unicode's own line ends: nothing that is shown to people
 # takes them well.
@@ -160,14 +159,6 @@ class Identifier(WholeNumber):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(least=1, most=MAX_ID, **kwargs)
-
-
-class Digits(WholeNumber):
-    """As ``WholeNumber``, but also as the text that a query parameter is."""
-
-    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> int:
-        number = int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
-        return super()._deserialize(number, attr, data, **kwargs)
 
 
 @cache

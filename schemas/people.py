@@ -7,7 +7,6 @@ from marshmallow import Schema, ValidationError, validates
 
 from schemas.accounts import LONGEST_PASSWORD, Secret
 from schemas.fields import (
-    MAX_ID,
     Day,
     Email,
     Identifier,
@@ -17,8 +16,8 @@ from schemas.fields import (
     Timezone,
     WholeNumber,
 )
+from schemas.paging import PageSchema
 
-LONGEST_PAGE = 100
 LONGEST_SPECIALITY = 100
 _WORD = re.compile(r"[^\W_]+")
 
@@ -61,13 +60,6 @@ class DoctorSchema(PersonSchema):
 
     speciality = Text(longest=LONGEST_SPECIALITY, required=True)
     timezone = Timezone(load_default=None, allow_none=True)
-
-
-class PageSchema(Schema):
-    """A page of a list by id, of those above ``after``."""
-
-    limit = WholeNumber(least=1, most=LONGEST_PAGE, load_default=20)
-    after = WholeNumber(least=0, most=MAX_ID, load_default=0)
 
 
 class NamesQuerySchema(PageSchema):

@@ -9,13 +9,13 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import OneOf
 
+from schemas.appointment import LONGEST_MINUTES, LONGEST_REASON
 from schemas.fields import Day, Identifier, Instant, Text, Timezone, WholeNumber
 from schemas.loading import load
 from schemas.timetable import DEFAULT_MINUTES, Period, Timetable, Window, overlapping_windows
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 GRID_MINUTES = 5
-LONGEST_REASON = 500
 # A schedule is stored as one text, and told whole whenever the doctor is to be booked.
 MOST_WINDOWS, MOST_EXCEPTIONS, MOST_EXCEPTION_WINDOWS = 100, 400, 800
 MOST_PERIODS = 100
@@ -82,7 +82,11 @@ class ScheduleSchema(Schema):
 
     timezone = Timezone(load_default=None, allow_none=True)
     slot_minutes = WholeNumber(
-        least=5, most=480, step=GRID_MINUTES, load_default=DEFAULT_MINUTES, data_key="slotMinutes"
+        least=5,
+        most=LONGEST_MINUTES,
+        step=GRID_MINUTES,
+        load_default=DEFAULT_MINUTES,
+        data_key="slotMinutes",
     )
     weekly = UpTo(MOST_WINDOWS, fields.Nested(WeeklyWindowSchema), required=True)
     exceptions = UpTo(MOST_EXCEPTIONS, fields.Nested(ExceptionSchema), load_default=list)

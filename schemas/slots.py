@@ -10,8 +10,10 @@ from marshmallow import Schema, fields
 from schemas.appointment import LONGEST_MINUTES
 from schemas.bookability import Verdict
 from schemas.errors import InvalidInput
-from schemas.fields import Digits, Identifier, Instant, Moment, Text
+from schemas.fields import Identifier, Instant, Moment, Text, WholeNumber
 from schemas.local_time import instant_of
+from schemas.paging import limit_field
+from schemas.people import LONGEST_SPECIALITY
 from schemas.schedule import PeriodSchema
 from schemas.timetable import MINUTE, Period
 from schemas.wall_clock import wall_time
@@ -37,8 +39,8 @@ class VerdictSchema(Schema):
     minutes = fields.Integer()
 
 
-def duration_field() -> Digits:
-    return Digits(
+def duration_field() -> WholeNumber:
+    return WholeNumber(
         least=5,
         most=LONGEST_MINUTES,
         step=5,
@@ -68,13 +70,13 @@ class ExplainQuerySchema(Schema):
 
 
 class FirstSlotsQuerySchema(Schema):
-    """The earliest of all doctors of a speciality, compared without case; a date begins in each
-    one's own zone."""
+    """The earliest of all doctors, or of those of a speciality, compared without case; a date
+    begins in each one's own zone."""
 
-    speciality = Text(longest=100, required=True)
+    speciality = Text(longest=LONGEST_SPECIALITY, load_default=None, allow_none=True)
     since = Moment(load_default=None, allow_none=True, data_key="from")
     duration_minutes = duration_field()
-    limit = Digits(least=1, most=100, load_default=20)
+    limit = limit_field()
 
 
 class Asked(NamedTuple):
@@ -87,7 +89,8 @@ class Asked(NamedTuple):
 def period_of(asked: Asked, *, timezone: str, now: datetime) -> Period:
     """The period in UTC: from now on, and for a week, where it was not said.
 
-    :raises InvalidInput: when it ends before it begins, or is longer than 31 days on the wall.
+    :raises InvalidInput: when it ends before it begins, or is longer than 31 days, on the wall and
+        in time: where the clocks change, either of the two may be what was counted.
     """
     since = instant_of(asked.since or now, timezone=timezone, field="from")
     until = (
@@ -97,7 +100,8 @@ def period_of(asked: Asked, *, timezone: str, now: datetime) -> Period:
     )
     if until < since:
         raise InvalidInput({"to": "Must not be before from."})
-    if _on_the_wall(since, until, timezone) > timedelta(days=LONGEST_DAYS):
+    lasting = min(_on_the_wall(since, until, timezone), until - since)
+    if lasting > timedelta(days=LONGEST_DAYS):
         raise InvalidInput({"to": f"Must be at most {LONGEST_DAYS} days after from."})
     return since, until
 

@@ -8,7 +8,7 @@ from gateway.calendar import MEDIA_TYPE, as_calendar
 from gateway.paging import page_of, page_response
 from gateway.query import Kind, moment, read, truth, whole_number
 from gateway.responses import as_json, created, nothing, record, tagged
-from gateway.versions import needed_versions, tag_of
+from gateway.versions import meant_versions, needed_versions, tag_of
 from gateway.visit import Visit
 from schemas.accounts import DOCTOR, PATIENT
 from schemas.appointment import Place, StatusSchema
@@ -86,14 +86,15 @@ def reschedule(visit: Visit, appointment_id: int) -> Response:
 def set_status(visit: Visit, appointment_id: int) -> Response:
     visit.appointment(appointment_id)
     status = load(StatusSchema(), visit.request.json_object())["status"]
-    answer = visit.ask("appointment", "set_status", appointment_id, status)
+    versions = meant_versions(visit.request)
+    answer = visit.ask("appointment", "set_status", appointment_id, status, versions)
     return record(visit.request, answer.result())
 
 
 def cancel(visit: Visit, appointment_id: int) -> Response:
-    reason = visit.request.parameter("reason")
+    reason, versions = visit.request.parameter("reason"), meant_versions(visit.request)
     visit.appointment(appointment_id)
-    return nothing(visit.ask("appointment", "cancel", appointment_id, reason))
+    return nothing(visit.ask("appointment", "cancel", appointment_id, reason, versions))
 
 
 def _check_for_themselves(visit: Visit, body: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from werkzeug import Response
 from gateway.paging import page_of, page_response
 from gateway.query import read, truth
 from gateway.responses import as_json, created, nothing, record
-from gateway.time_off import take_off, with_affected
+from gateway.time_off import preview, take_off, with_affected
 from gateway.versions import needed_versions
 from gateway.visit import Visit
 
@@ -26,9 +26,7 @@ def add_time_off(visit: Visit, doctor_id: int) -> Response:
     if not read(visit.request, {"dryRun": truth}).get("dryRun"):
         taken = take_off(visit, doctor_id, body)
         return created(visit.request, taken, under=f"/doctors/{doctor_id}/time-off")
-    planned = visit.ask("doctor", "preview_time_off", doctor_id, body).result()
-    (shown,) = with_affected(visit, doctor_id, [planned])
-    return as_json(shown, status=200)
+    return as_json(preview(visit, doctor_id, body), status=200)
 
 
 def times_off(visit: Visit, doctor_id: int) -> Response:

@@ -4,14 +4,15 @@ from typing import Any
 
 from werkzeug import Response
 
-from gateway.query import Kind, moment, read
+from gateway.query import Kind, moment, read, whole_number
 from gateway.responses import as_json
 from gateway.visit import Visit
 
-# Numbers stay text, for the services to judge.
-OF_DOCTOR: dict[str, Kind] = {"from": moment, "to": moment, "durationMinutes": str}
-EXPLAIN: dict[str, Kind] = {"start": moment, "durationMinutes": str}
-FIRST: dict[str, Kind] = {"speciality": str, "from": moment, "durationMinutes": str, "limit": str}
+OF_DOCTOR: dict[str, Kind] = {"from": moment, "to": moment, "durationMinutes": whole_number}
+EXPLAIN: dict[str, Kind] = {"start": moment, "durationMinutes": whole_number}
+FIRST: dict[str, Kind] = {
+    "speciality": str, "from": moment, "durationMinutes": whole_number, "limit": whole_number
+}
 
 
 def of_doctor(visit: Visit, doctor_id: int) -> Response:

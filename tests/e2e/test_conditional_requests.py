@@ -160,6 +160,20 @@ def test_the_first_schedule_is_set_once(client: httpx.Client, headers: dict[str,
     problem(change(client, address, **headers), 412, "precondition_failed")
 
 
+def test_where_there_is_no_schedule_another_time_zone_is_another_version(
+    client: httpx.Client,
+) -> None:
+    doctor = a_doctor(client)
+    address, moved = f"{doctor}/schedule", doctor_body(timezone="Asia/Tokyo")
+    read = client.get(address)
+    assert client.get(address, headers={"If-None-Match": read.headers["ETag"]}).status_code == 304
+    assert client.put(doctor, json=moved).status_code == 200
+    again = client.get(address, headers={"If-None-Match": read.headers["ETag"]})
+    assert again.json() == read.json() | {"timezone": "Asia/Tokyo"}
+    problem(change(client, address, If_Match=read.headers["ETag"]), 412, "precondition_failed")
+    assert change(client, address, If_Match=again.headers["ETag"]).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("path", "body"), [("/patients", patient_body), ("/doctors", doctor_body)]
 )

@@ -299,6 +299,7 @@ def test_slots_of_instants_take_offsets_however_the_plus_is_written(
         ({"to": "2027-02-30"}, "to"),
         ({"from": "2031-05-01", "to": "2031-04-01"}, "to"),
         ({"from": "2031-05-01", "to": "2031-06-02"}, "to"),
+        ({"from": "2031-05-01T00:00Z", "to": "2031-06-01T00:01Z"}, "to"),
         ({"durationMinutes": "7"}, "durationMinutes"),
         ({"durationMinutes": "half an hour"}, "durationMinutes"),
         ({"limit": "5"}, "limit"),
@@ -328,10 +329,24 @@ def test_the_first_slots_are_the_earliest_of_all_doctors_of_a_speciality(
     assert stored(book(client, patient, {"id": found[0]["doctorId"]}, found[0]["start"]))
 
 
+def test_without_a_speciality_the_first_slots_are_those_of_all_doctors(
+    client: httpx.Client, doctor: Json
+) -> None:
+    other = register_doctor(client, speciality=unique())
+    for each in (doctor, other):
+        # At five past nobody else begins, with a schedule or without.
+        put(client, each, *every_day("12:05-12:35"))
+    since, start = (f"{morning(20):%Y-%m-%d}T12:0{minute}:00Z" for minute in (1, 5))
+    found = client.get("/slots", params={"from": since, "limit": 100}).json()["items"]
+    first = {slot["doctorId"] for slot in found if slot["start"] == start}
+    assert first >= {doctor["id"], other["id"]}
+
+
 @pytest.mark.parametrize(
-    ("query", "field"), [({}, "speciality"), ({"speciality": "x", "limit": "101"}, "limit")]
+    ("query", "field"),
+    [({"speciality": ""}, "speciality"), ({"limit": "101"}, "limit"), ({"limit": "ten"}, "limit")],
 )
-def test_the_first_slots_need_to_know_of_whom(
+def test_a_question_for_the_first_slots_that_makes_no_sense_is_refused(
     client: httpx.Client, query: Json, field: str
 ) -> None:
     assert refused_fields(client.get("/slots", params=query)) == {field}

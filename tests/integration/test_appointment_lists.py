@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from appointment.models import Appointment
 from appointment.records import Records
 from schemas.appointment import AppointmentQuerySchema
-from schemas.errors import InvalidInput, UnknownDoctor
+from schemas.errors import InvalidInput
 from schemas.fields import as_instant
 from schemas.loading import load
 from schemas.statuses import ARRIVED, BOOKED, CANCELLED, FULFILLED, NOSHOW, STATUSES
@@ -123,6 +123,17 @@ def test_each_filter_leaves_what_it_names(practice: Practice) -> None:
     assert uncovered in find(practice, doctorId=doctor, uncovered=False)
 
 
+def test_of_the_uncovered_only_those_who_are_still_booked_need_another_time(
+    practice: Practice,
+) -> None:
+    doctor = practice.doctor()
+    ids = {
+        status: store(practice, doctor_id=doctor, status=status, uncovered=True)
+        for status in STATUSES
+    }
+    assert find(practice, doctorId=doctor, uncovered=True) == [ids[BOOKED]]
+
+
 def test_from_is_within_and_to_is_not(practice: Practice) -> None:
     doctor = practice.doctor()
     starts = [NINE + HALF_HOUR * number for number in range(4)]
@@ -177,11 +188,11 @@ def test_without_a_doctor_they_begin_where_the_clinic_is(practice: Practice) -> 
     assert [each["id"] for each in found["items"]] == ids[1:]
 
 
-def test_of_a_doctor_nobody_knows_no_local_time_is_known(practice: Practice) -> None:
-    unknown = 2**62
-    with pytest.raises(UnknownDoctor):
-        practice.appointments().find({"doctorId": unknown, "from": "2027-03-08"})
-    assert find(practice, doctorId=unknown, **{"from": as_instant(NINE)}) == []
+@pytest.mark.parametrize("since", ["2027-03-08", "2027-03-08T09:00", as_instant(NINE)])
+def test_of_a_doctor_nobody_knows_there_are_none_since_whenever(
+    practice: Practice, since: str
+) -> None:
+    assert find(practice, doctorId=2**62, **{"from": since}) == []
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,9 @@ def register(database: Transactions, **fields: Any) -> int:
 
 def replace(database: Transactions, patient_id: int, **fields: Any) -> None:
     database.run(
-        lambda session: Patients(session).replace(patient_id, person(**fields), now=NOW).id
+        lambda session: Patients(session).replace(
+            Patients(session).get_locked(patient_id), person(**fields), now=NOW
+        )
     )
 
 

@@ -187,6 +187,12 @@ def test_the_first_slots_are_those_of_the_speciality(practice: Practice) -> None
     assert practice.appointments().first_slots({"speciality": "alchemy"}) == {"items": []}
 
 
+def test_without_a_speciality_the_first_slots_are_those_of_all_doctors(practice: Practice) -> None:
+    these = {practice.doctor(weekly=WEEK) for _ in range(2)}
+    found = practice.appointments().first_slots({"limit": 100})["items"]
+    assert these <= {slot["doctorId"] for slot in found}
+
+
 def test_the_affected_are_those_who_are_booked_in_each_period(practice: Practice) -> None:
     doctor, other = practice.doctor(), practice.doctor()
     first, second, third = (practice.book(doctor, later(hours=hours)) for hours in range(3))

@@ -5,12 +5,13 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from threading import Barrier
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, event, update
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
@@ -21,6 +22,7 @@ from config.messaging.call import Call
 from patient.models import Answer, Patient
 from patient.service import PatientService
 from schemas import errors
+from schemas.fields import as_instant
 from tests.integration.databases import migrated, transactions
 from tests.integration.people import word
 from tests.vaults import vault_for
@@ -61,6 +63,21 @@ def sent(**fields: Any) -> dict[str, Any]:
         "dob": "1985-12-10",
         "address": "London",
     } | fields
+
+
+@pytest.mark.parametrize("database_urls", ["mariadb"], indirect=True)
+def test_a_change_that_had_to_wait_happens_when_its_turn_has_come(
+    service: PatientService, engine: Engine
+) -> None:
+    known = service.create(sent())
+    later = utc_now() + timedelta(seconds=30)
+
+    def has_waited(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if statement.endswith("FOR UPDATE"):
+            service.clock = lambda: later
+
+    event.listen(engine, "after_cursor_execute", has_waited)
+    assert service.update(known["id"], sent())["updatedAt"] == as_instant(later)
 
 
 def test_a_patient_is_answered_as_sent(service: PatientService) -> None:

@@ -59,6 +59,17 @@ def test_after_an_outage_only_the_last_one_that_is_due_is_told(practice: Practic
     assert reminded(practice, booked) == [120]
 
 
+def test_after_the_leads_have_changed_nobody_is_told_of_what_was_never_due(
+    practice: Practice,
+) -> None:
+    booked = practice.book(practice.doctor(), later(days=3))
+    practice.config = {**practice.config, "REMINDER_MINUTES": (2880, 60)}
+    remind_at(practice, later(days=2), later(days=2, hours=1))
+    assert reminded(practice, booked) == []
+    remind_at(practice, later(days=2, hours=23))
+    assert reminded(practice, booked) == [60]
+
+
 def test_after_an_outage_nobody_is_reminded_of_what_has_begun(practice: Practice) -> None:
     booked = practice.book(practice.doctor(), later(days=3))
     remind_at(practice, later(days=3), later(days=4))

@@ -380,13 +380,15 @@ def test_at_exactly_the_notice_a_patient_may_still_move_and_no_later(practice: P
 def test_within_the_notice_a_patient_may_say_what_it_is_about_and_the_clinic_may_move_it(
     practice: Practice,
 ) -> None:
-    booked = practice.book(practice.doctor(), NINE)
+    doctor = practice.doctor()
+    booked = practice.book(doctor, NINE)
     practice.now = NINE - timedelta(hours=1)
     mine = practice.appointments(caller=patient_of(practice, booked))
     assert mine.reschedule(booked, {"description": "Cough", **to(NINE)})["version"] == 2
     for role in ("doctor", "staff", "admin", "operator"):
         start = NINE + timedelta(minutes=5 * practice.stored(booked).version)
-        moved = practice.appointments(caller=Caller(role, 3)).reschedule(booked, to(start))
+        caller = Caller(role, 3, doctor if role == "doctor" else None)
+        moved = practice.appointments(caller=caller).reschedule(booked, to(start))
         assert moved["date"] == as_instant(start)
 
 
@@ -458,6 +460,28 @@ def test_moved_to_another_doctor_meanwhile_it_is_judged_by_theirs(practice: Prac
     with pytest.raises(OffGrid):
         service.reschedule(booked, to(NINE + timedelta(minutes=5)))
     assert service.reschedule(booked, to(TEN))["doctorId"] == other
+
+
+@pytest.mark.parametrize("what", ["booked", "moved"])
+def test_what_has_begun_while_the_doctor_was_asked_is_in_the_past(
+    practice: Practice, what: str
+) -> None:
+    doctor = practice.doctor(weekly=WEEK)
+    booked = practice.book(doctor, TEN)
+    before, service = kept(practice, booked), practice.appointments()
+
+    def slow(*requests: Request) -> list[Answer]:
+        practice.now = NINE
+        return practice.ask(*requests)
+
+    service.ask = slow
+    wanted = {"patientId": next(PATIENTS), "doctorId": doctor, "description": "x", **to(NINE)}
+    with pytest.raises(InThePast):
+        if what == "booked":
+            service.schedule(wanted)
+        else:
+            service.reschedule(booked, to(NINE))
+    assert kept(practice, booked) == before and len(practice.of(doctor)) == 1
 
 
 # Races: MariaDB decides

@@ -509,7 +509,7 @@ def test_a_booking_beside_an_erasure_that_is_not_committed_waits_and_is_refused(
     with clinic.session("appointment") as erasing:
         with erasing.begin():
             Erasures(erasing).remember(patient, now=utc_now())
-            Appointments(erasing).erase(patient, now=utc_now(), correlation_id="abc")
+            Appointments(erasing).erase(patient, clock=utc_now, correlation_id="abc")
             booking = pool.submit(outcome, lambda: service.schedule(wanted))
             wait_for_a_lock(clinic.engines["appointment"])
             assert not booking.done()

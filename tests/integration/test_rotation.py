@@ -129,7 +129,9 @@ def test_writers_go_on_while_the_keys_are_rotated(own: tuple[Engine, Vault, Vaul
             if wanted % 2 == start % 2:
                 fields = person()
                 transactions(engine, new).run(
-                    lambda session: Patients(session).replace(wanted, fields, now=NOW).id
+                    lambda session: Patients(session).replace(
+                        Patients(session).get_locked(wanted), fields, now=NOW
+                    )
                 )
                 written[wanted] = fields["address"]
         return written

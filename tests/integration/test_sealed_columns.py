@@ -235,10 +235,14 @@ def test_what_is_registered_and_replaced_is_plain_nowhere(patients: Engine) -> N
     marked = {"name": mark, "email": f"{mark}@example.org", "address": mark}
     first, second = register(patients, **marked), register(patients)
     transactions(patients, vault_for("patient")).run(
-        lambda session: Patients(session).replace(first, person(), now=NOW).id
+        lambda session: Patients(session).replace(
+            Patients(session).get_locked(first), person(), now=NOW
+        )
     )
     transactions(patients, vault_for("patient")).run(
-        lambda session: Patients(session).replace(second, person(**marked), now=NOW).id
+        lambda session: Patients(session).replace(
+            Patients(session).get_locked(second), person(**marked), now=NOW
+        )
     )
     assert mark.encode() not in everything(patients)
 

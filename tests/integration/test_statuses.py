@@ -1,16 +1,19 @@
 """What becomes of appointments: cancelled, arrived, fulfilled, not shown up; and who said so."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from appointment.repository import Appointments
 from config.messaging.caller import Caller
 from schemas.errors import (
     AppointmentNotFound,
     InvalidInput,
     MoveNotAllowed,
+    Stale,
     TooLateToCancel,
 )
 from schemas.fields import as_instant
@@ -20,7 +23,7 @@ from tests.integration.practice import NOW, PATIENTS, Practice, later, open_prac
 NINE = later(days=7)
 TICK = timedelta(microseconds=1)
 NEVER = 2**62
-DOCTOR, DESK = Caller("doctor", 8, 2), Caller("staff", 3)
+DESK = Caller("staff", 3)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +43,14 @@ def booked(practice: Practice) -> int:
     return practice.book(practice.doctor(), NINE)
 
 
+def doctor_of(practice: Practice, booked: int) -> Caller:
+    return Caller("doctor", 8, practice.stored(booked).doctor_id)
+
+
+def patient_of(practice: Practice, booked: int) -> Caller:
+    return Caller("patient", 5, practice.stored(booked).patient_id)
+
+
 def at(practice: Practice, booked: int, status: str) -> None:
     """Bring it there, by the way there is."""
     practice.now = NINE
@@ -53,6 +64,26 @@ def names(practice: Practice, booked: int) -> list[str]:
     return [name for name, _ in practice.events(booked)]
 
 
+# The version that it is meant for
+
+
+@pytest.mark.parametrize("act", [
+    lambda service, booked, versions: service.cancel(booked, versions=versions),
+    lambda service, booked, versions: service.set_status(booked, ARRIVED, versions),
+], ids=["cancel", "set_status"])
+def test_who_knows_another_version_changes_nothing(
+    practice: Practice, booked: int, act: Callable[[Any, int, list[int]], object]
+) -> None:
+    with pytest.raises(Stale):
+        act(practice.appointments(), booked, [7])
+    assert (practice.stored(booked).status, practice.stored(booked).version) == (BOOKED, 1)
+    act(practice.appointments(), booked, [1])
+    assert practice.stored(booked).version == 2
+    # Done already, it is done whoever asks.
+    act(practice.appointments(), booked, [1])
+    assert practice.stored(booked).version == 2
+
+
 # The status
 
 
@@ -61,7 +92,7 @@ def test_what_became_of_it_is_stored_told_and_kept(
     practice: Practice, booked: int, status: str
 ) -> None:
     practice.now = NINE
-    told = practice.appointments(caller=DOCTOR).set_status(booked, status)
+    told = practice.appointments(caller=doctor_of(practice, booked)).set_status(booked, status)
     assert (told["status"], told["version"]) == (status, 2)
     assert told["updatedAt"] == as_instant(NINE)
     assert practice.appointments().get(booked) == told
@@ -183,7 +214,7 @@ def test_who_has_arrived_may_still_leave(practice: Practice, booked: int) -> Non
 
 def test_at_exactly_the_notice_a_patient_may_still_cancel(practice: Practice, booked: int) -> None:
     practice.now = NINE - timedelta(days=1)
-    patient = Caller("patient", 5, practice.stored(booked).patient_id)
+    patient = patient_of(practice, booked)
     assert practice.appointments(caller=patient).cancel(booked)["status"] == CANCELLED
     (line,) = practice.appointments().history(booked)["items"][1:]
     assert (line["actorRole"], line["actorAccountId"]) == ("patient", 5)
@@ -191,10 +222,10 @@ def test_at_exactly_the_notice_a_patient_may_still_cancel(practice: Practice, bo
 
 def test_later_a_patient_is_told_until_when_and_the_others_still_may(practice: Practice) -> None:
     doctor = practice.doctor()
-    for caller in (DESK, DOCTOR, Caller("admin", 1), Caller("operator")):
+    for caller in (DESK, Caller("doctor", 8, doctor), Caller("admin", 1), Caller("operator")):
         booked = practice.book(doctor, NINE)
         practice.now = NINE - timedelta(days=1) + TICK
-        patient = Caller("patient", 5, practice.stored(booked).patient_id)
+        patient = patient_of(practice, booked)
         with pytest.raises(TooLateToCancel) as late:
             practice.appointments(caller=patient).cancel(booked)
         assert late.value.members == {"deadline": as_instant(NINE - timedelta(days=1))}
@@ -205,7 +236,7 @@ def test_later_a_patient_is_told_until_when_and_the_others_still_may(practice: P
 
 def test_the_notice_is_as_it_is_set(practice: Practice, booked: int) -> None:
     practice.now = NINE
-    service = practice.appointments(caller=Caller("patient", 5))
+    service = practice.appointments(caller=patient_of(practice, booked))
     service.config = {**practice.config, "CANCEL_NOTICE_MINUTES": 0}
     assert service.cancel(booked)["status"] == CANCELLED
 
@@ -219,6 +250,70 @@ def test_what_is_cancelled_needs_no_other_time(practice: Practice) -> None:
     assert practice.appointments().get(booked)["uncovered"]
     assert practice.appointments().cancel(booked)["uncovered"] is False
     assert names(practice, booked) == ["scheduled", "uncovered", "cancelled"]
+
+
+@pytest.mark.parametrize("status", [ARRIVED, FULFILLED, NOSHOW])
+def test_of_whom_something_became_no_other_time_is_needed(
+    practice: Practice, status: str
+) -> None:
+    doctor = practice.doctor()
+    booked = practice.book(doctor, NINE)
+    off = {"start": as_instant(NINE), "end": as_instant(NINE + timedelta(hours=1))}
+    practice.doctors().add_time_off(doctor, off)
+    practice.told(doctor, "time_off_changed")
+    assert practice.appointments().find({"doctorId": doctor, "uncovered": True})["items"]
+    practice.now = NINE
+    told = practice.appointments().set_status(booked, status)
+    assert (told["uncovered"], told["version"]) == (False, 3)
+    assert names(practice, booked) == ["scheduled", "uncovered", "status_changed"]
+    assert practice.appointments().find({"doctorId": doctor, "uncovered": True})["items"] == []
+
+
+# Who says so, and when
+
+
+WEDNESDAY = {"date": as_instant(later(days=9))}
+ACTS: dict[str, Callable[[Any, int], Any]] = {
+    "cancelled": lambda service, booked: service.cancel(booked),
+    "arrived": lambda service, booked: service.set_status(booked, ARRIVED),
+    "moved": lambda service, booked: service.reschedule(booked, WEDNESDAY),
+    "described": lambda service, booked: service.reschedule(booked, {"description": "Other"}),
+}
+
+
+@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
+def test_whose_appointment_it_is_not_or_no_longer_finds_none(
+    practice: Practice, booked: int, act: Callable[[Any, int], Any]
+) -> None:
+    before = doctor_of(practice, booked)
+    # Whoever let the call in had seen the one they had then.
+    practice.appointments().reschedule(booked, {"doctorId": practice.doctor()})
+    events = names(practice, booked)
+    for caller in (before, Caller("patient", 5, 2**62), Caller("patient", 5)):
+        with pytest.raises(AppointmentNotFound):
+            act(practice.appointments(caller=caller), booked)
+    stored = practice.stored(booked)
+    assert (stored.status, stored.version, names(practice, booked)) == (BOOKED, 2, events)
+    assert act(practice.appointments(caller=doctor_of(practice, booked)), booked)["version"] == 3
+
+
+@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
+def test_what_waited_for_another_change_comes_after_it(
+    practice: Practice, booked: int, act: Callable[[Any, int], Any]
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with practice.session() as session, session.begin():
+            appointments = Appointments(session)
+            changing = appointments.get_locked(booked)
+            waiting = pool.submit(act, practice.appointments(), booked)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.5)
+            practice.now = NOW + timedelta(minutes=1)
+            appointments.changed(changing, now=practice.now)
+            practice.now = NOW + timedelta(minutes=2)
+        told = waiting.result(timeout=20)
+    assert (told["version"], told["updatedAt"]) == (3, as_instant(NOW + timedelta(minutes=2)))
+    assert practice.appointments().history(booked)["items"][-1]["at"] == told["updatedAt"]
 
 
 # The history, and what a patient is given of it

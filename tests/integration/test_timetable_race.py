@@ -17,7 +17,7 @@ from appointment.service import AppointmentService
 from appointment.timetables import OutOfDate, Timetables
 from config.messaging.client import Answer, Request
 from schemas.bookability import covers
-from schemas.errors import NotBookable, SchedulingError, Unavailable
+from schemas.errors import NotBookable, SchedulingError, SlotTaken, Unavailable
 from schemas.fields import as_instant
 from schemas.schedule import timetable_of
 from schemas.statuses import BOOKED
@@ -210,11 +210,22 @@ def stale(practice: Practice, told: list[dict[str, Any]]) -> Any:
     return ask
 
 
+def appointment_of(doctor: int, start: datetime) -> Appointment:
+    """A row without its claims."""
+    return Appointment(
+        patient_id=1, doctor_id=doctor, starts_at=start, ends_at=start + timedelta(minutes=30),
+        duration_minutes=30, description_sealed=b"", status=BOOKED, version=1, sequence=0,
+        created_at=NOW, updated_at=NOW,
+    )
+
+
 def test_a_check_waits_for_the_bookings_that_began_before_it_and_sees_them(
     practice: Practice,
 ) -> None:
     doctor, seen = 10**6, list[int]()
     run = transactions(practice.engines["appointment"], vault_for("appointment")).run
+    # Whoever makes the row is waited for anyway.
+    run(lambda session: Timetables(session).hold(doctor, version=0, alone=False))
 
     def check(session: Session) -> None:
         assert Timetables(session).begin_check(doctor, 1)
@@ -224,13 +235,9 @@ def test_a_check_waits_for_the_bookings_that_began_before_it_and_sees_them(
         with practice.session() as booking, booking.begin():
             Timetables(booking).hold(doctor, version=0, alone=False)
             waiting = pool.submit(run, check)
-            booking.add(Appointment(
-                patient_id=1, doctor_id=doctor, starts_at=NOW, ends_at=NOW, duration_minutes=0,
-                description_sealed=b"", status=BOOKED, version=1, sequence=0, created_at=NOW,
-                updated_at=NOW,
-            ))
-            booking.flush()
-            assert not waiting.done()
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.5)
+            booking.add(appointment_of(doctor, NOW))
         waiting.result(timeout=20)
     assert seen == [1]
 
@@ -263,6 +270,28 @@ def test_the_first_bookings_of_a_doctor_all_at_once_make_one_row(practice: Pract
     at_once(*(lambda: run(hold) for _ in range(8)))
     with practice.session() as session:
         assert len(session.scalars(select(CheckedTimetable).filter_by(doctor_id=doctor)).all()) == 1
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_booking_that_keeps_a_gap_waits_for_the_one_before_it(
+    practice: Practice, alone: bool
+) -> None:
+    doctor = practice.doctor(weekly=WEEK, bufferMinutes=10)
+    version = practice.doctors().availability(doctor)["scheduleVersion"]
+    # Whoever makes the row is waited for anyway.
+    last = practice.book(doctor, later(hours=7))
+    with ThreadPoolExecutor(1) as pool:
+        with practice.session() as first, first.begin():
+            Timetables(first).hold(doctor, version=version, alone=alone)
+            waiting = pool.submit(practice.book, doctor, later(minutes=30))
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.5)
+            # It ends where the other one would start: no claim is in the way, only the gap.
+            first.add(appointment_of(doctor, later()))
+        with pytest.raises(SlotTaken):
+            waiting.result(timeout=20)
+    first_one, *others = practice.of(doctor)
+    assert (first_one.starts_at, [each.id for each in others]) == (later(), [last])
 
 
 def test_bookings_that_keep_no_gap_do_not_wait_for_each_other(practice: Practice) -> None:

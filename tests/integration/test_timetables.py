@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL
 from doctor.models import Outbox, Schedule, TimeOff
 from doctor.service import DoctorService
 from schemas import errors
+from schemas.fields import as_instant
 from schemas.schedule import ScheduleSchema, timetable, timetable_of
 from tests.integration.clinic import Clinic
 from tests.integration.databases import migrated
@@ -163,8 +164,71 @@ def test_a_doctor_who_moves_without_a_schedule_still_tells_of_it(
     doctors: DoctorService, garrett: int, clinic: Clinic
 ) -> None:
     doctors.update(garrett, sent(timezone="Asia/Tokyo"))
-    assert doctors.get_schedule(garrett)["version"] == 0
+    assert doctors.get_schedule(garrett)["weekly"] is None
+    assert doctors.availability(garrett)["schedule"] is None
     assert told(clinic, garrett)[1:] == [("doctor.updated", None), ("doctor.schedule_changed", 1)]
+
+
+def test_each_time_zone_in_which_no_schedule_is_shown_has_a_version_of_its_own(
+    doctors: DoctorService, garrett: int
+) -> None:
+    shown = [doctors.get_schedule(garrett)]
+    for timezone in ("Asia/Tokyo", "Asia/Tokyo", "Europe/London"):
+        doctors.update(garrett, sent(timezone=timezone))
+        shown.append(doctors.get_schedule(garrett))
+    none = {"weekly": None, **DEFAULTS}
+    assert shown == [
+        {"timezone": "Europe/London", **none, "version": 0},
+        {"timezone": "Asia/Tokyo", **none, "version": 1},
+        {"timezone": "Asia/Tokyo", **none, "version": 1},
+        {"timezone": "Europe/London", **none, "version": 2},
+    ]
+
+
+def test_a_first_schedule_is_not_stored_for_a_time_zone_that_is_not_the_doctors_any_more(
+    doctors: DoctorService, garrett: int
+) -> None:
+    doctors.update(garrett, sent(timezone="Asia/Tokyo"))
+    with pytest.raises(errors.Stale):
+        doctors.set_schedule(garrett, {"weekly": []}, [0])
+    assert doctors.get_schedule(garrett)["weekly"] is None
+    assert doctors.set_schedule(garrett, {"weekly": []}, [1])["version"] == 2
+
+
+def passing_while_waiting(engine: Engine, service: DoctorService) -> datetime:
+    """The later time that it will be for ``service`` once it has the doctor locked."""
+    later = NOW + timedelta(seconds=30)
+
+    def has_waited(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if statement.endswith("FOR UPDATE"):
+            service.clock = lambda: later
+
+    event.listen(engine, "after_cursor_execute", has_waited)
+    return later
+
+
+@pytest.mark.parametrize("database_urls", ["mariadb"], indirect=True)
+@pytest.mark.parametrize("change", [
+    lambda doctors, doctor_id: doctors.update(doctor_id, sent(timezone="Asia/Tokyo")),
+    lambda doctors, doctor_id: doctors.set_schedule(doctor_id, MORNINGS),
+    lambda doctors, doctor_id: doctors.add_time_off(doctor_id, EASTER),
+    lambda doctors, doctor_id: doctors.remove_time_off(
+        doctor_id, doctors.find_time_off(doctor_id)["items"][0]["id"]
+    ),
+])
+def test_a_change_that_had_to_wait_happens_when_its_turn_has_come(
+    doctors: DoctorService,
+    garrett: int,
+    engine: Engine,
+    clinic: Clinic,
+    change: Callable[[DoctorService, int], Any],
+) -> None:
+    doctors.add_time_off(garrett, EASTER)
+    later = passing_while_waiting(engine, doctors)
+    change(doctors, garrett)
+    assert clinic.events(Outbox, "doctor", subject=str(garrett))[-1]["time"] == as_instant(later)
+    if doctors.get(garrett)["version"] > 1:
+        assert doctors.get(garrett)["updatedAt"] == as_instant(later)
 
 
 @pytest.mark.parametrize("timezone", [{}, {"timezone": None}, {"timezone": "Asia/Tokyo"}])
@@ -499,7 +563,15 @@ def test_all_doctors_of_a_speciality_are_asked_for_at_once(
     assert doctors.availabilities(word()) == []
 
 
-@pytest.mark.parametrize("speciality", [None, "", 7, "x" * 101])
+def test_without_a_speciality_all_doctors_are_asked_for(doctors: DoctorService) -> None:
+    known = [doctors.create(sent())["id"] for _ in range(2)]
+    doctors.set_schedule(known[0], MORNINGS)
+    doctors.add_time_off(known[1], EASTER)
+    found = [each for each in doctors.availabilities() if each["doctorId"] in known]
+    assert found == [doctors.availability(doctor_id) for doctor_id in known]
+
+
+@pytest.mark.parametrize("speciality", ["", 7, "x" * 101])
 def test_a_speciality_is_a_text(doctors: DoctorService, speciality: Any) -> None:
     with pytest.raises(errors.InvalidInput) as refused:
         doctors.availabilities(speciality)

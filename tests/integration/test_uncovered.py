@@ -4,13 +4,15 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
-from appointment.models import Appointment
+from appointment.models import Appointment, Change
+from appointment.repository import Appointments
 from config.clock import utc_now
 from config.messaging.call import DEADLINE, headers_of, new_context
 from config.messaging.client import Answer, Request
@@ -202,6 +204,51 @@ def test_what_is_no_such_event_is_refused(practice: Practice, junk: Any) -> None
 def test_a_doctor_whom_nobody_knows_is_refused(practice: Practice) -> None:
     with pytest.raises(DoctorNotFound):
         practice.told(2**40, "schedule_changed")
+
+
+def test_a_check_that_waited_for_a_change_comes_after_it(practice: Practice) -> None:
+    doctor = practice.doctor(weekly=WEEK)
+    booked = practice.book(doctor, later(hours=2))
+    take_off(practice, doctor, later(hours=1), later(hours=4))
+    assert_comes_after_a_change(
+        practice, booked, lambda: practice.told(doctor, "time_off_changed")
+    )
+    assert flags(practice, booked) == [True]
+
+
+def test_an_erasure_that_waited_for_a_change_comes_after_it(practice: Practice) -> None:
+    booked = practice.book(practice.doctor(), later(hours=2))
+    patient = practice.stored(booked).patient_id
+    erased = envelope(
+        source="patient", name="erased", subject=patient, sequence=1, time=NOW,
+        correlation_id="erased-by-test", data={"patient_id": patient},
+    )
+    assert_comes_after_a_change(
+        practice, booked, lambda: practice.background().patient_erased(erased)
+    )
+    assert practice.stored(booked).status == "cancelled"
+
+
+def assert_comes_after_a_change(
+    practice: Practice, booked: int, work: Callable[[], None]
+) -> None:
+    """Of an appointment that somebody else is changing when ``work`` begins."""
+    with ThreadPoolExecutor(1) as pool:
+        with practice.session() as session, session.begin():
+            appointments = Appointments(session)
+            changing = appointments.get_locked(booked)
+            waiting = pool.submit(work)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.5)
+            practice.now = NOW + timedelta(minutes=1)
+            appointments.changed(changing, now=practice.now)
+            practice.now = NOW + timedelta(minutes=2)
+        waiting.result(timeout=20)
+    stored = practice.stored(booked)
+    assert (stored.version, stored.updated_at) == (3, NOW + timedelta(minutes=2))
+    with practice.session() as session:
+        lines = select(Change.at).filter_by(appointment_id=booked).order_by(Change.id)
+        assert session.scalars(lines).all() == [NOW, stored.updated_at]
 
 
 def test_moving_one_that_is_uncovered_covers_it(practice: Practice) -> None:

@@ -1,4 +1,4 @@
-"""Which time an appointment occupies, what may become of it, and until when patients may say so."""
+"""Which time an appointment occupies, what may become of it, who may say so, and until when."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 
 from appointment.domain import (
     BUCKET,
+    LAST,
     allowed_moves,
     buckets,
     check_may_be_cancelled,
     check_may_be_changed,
     check_move,
     is_upcoming,
+    may_act,
     missed_deadline,
     period,
     whole_buckets,
@@ -32,15 +34,42 @@ def utc(text):
 @pytest.mark.parametrize("minutes", [5, 45, 480])
 def test_an_appointment_lasts_as_long_as_asked_for(minutes):
     start = utc("2027-03-01 09:00")
-    assert period(start, minutes=minutes) == (start, start + timedelta(minutes=minutes))
+    lasting = timedelta(minutes=minutes)
+    assert period(start, minutes=minutes, field="date") == (start, start + lasting)
 
 
-def test_an_appointment_cannot_end_after_the_last_year_there_is():
-    last = utc("9999-12-31 23:30")
-    assert period(last, minutes=25)[1] == utc("9999-12-31 23:55")
-    with pytest.raises(InvalidInput) as refused:
-        period(last, minutes=30)
-    assert list(refused.value.errors) == ["date"]
+@pytest.mark.parametrize("field", ["date", "start"])
+def test_at_the_end_of_the_calendar_nothing_starts_and_what_was_sent_is_named(field):
+    before = LAST - timedelta(minutes=5)
+    assert period(before, minutes=480, field=field) == (before, before + timedelta(hours=8))
+    for start in (LAST, utc("9999-12-31 23:59")):
+        with pytest.raises(InvalidInput) as refused:
+            period(start, minutes=5, field=field)
+        assert refused.value.errors == {field: "Is too far away."}
+
+
+# Who may do anything about it
+
+PARTIES = {"doctor": 2, "patient": 7}
+
+
+@pytest.mark.parametrize(
+    ("role", "subject", "may"),
+    [
+        ("doctor", 2, True),
+        ("doctor", 7, False),
+        ("doctor", None, False),
+        ("patient", 7, True),
+        ("patient", 2, False),
+        ("patient", None, False),
+        ("staff", None, True),
+        ("admin", None, True),
+        ("operator", None, True),
+        ("system", None, True),
+    ],
+)
+def test_doctors_and_patients_act_on_their_own_and_the_clinic_on_all(role, subject, may):
+    assert may_act(role, subject, parties=PARTIES) is may
 
 
 # What is to come
@@ -71,6 +100,10 @@ def begin_of(bucket):
     return EPOCH + bucket * timedelta(minutes=5)
 
 
+def lasting(start, minutes):
+    return start, start + timedelta(minutes=minutes)
+
+
 def share(one, other):
     return not set(buckets(*one)).isdisjoint(buckets(*other))
 
@@ -81,11 +114,11 @@ def test_buckets_are_counted_from_1970():
 
 
 def test_half_an_hour_on_the_grid_is_six_buckets():
-    assert len(buckets(*period(utc("2027-03-01 09:00"), minutes=30))) == 6
+    assert len(buckets(*lasting(utc("2027-03-01 09:00"), minutes=30))) == 6
 
 
 def test_half_an_hour_off_the_grid_touches_a_seventh():
-    assert len(buckets(*period(utc("2027-03-01 09:02"), minutes=30))) == 7
+    assert len(buckets(*lasting(utc("2027-03-01 09:02"), minutes=30))) == 7
 
 
 def test_a_microsecond_is_enough_to_touch_a_bucket():
@@ -97,14 +130,14 @@ def test_a_microsecond_is_enough_to_touch_a_bucket():
 
 
 def test_the_end_of_one_and_the_start_of_the_next_share_nothing():
-    first = period(utc("2027-03-01 09:00"), minutes=30)
-    second = period(first[1], minutes=30)
+    first = lasting(utc("2027-03-01 09:00"), minutes=30)
+    second = lasting(first[1], minutes=30)
     assert not share(first, second)
 
 
 def test_neighbours_off_the_grid_share_the_bucket_they_meet_in():
-    first = period(utc("2027-03-01 09:02"), minutes=30)
-    second = period(first[1], minutes=30)
+    first = lasting(utc("2027-03-01 09:02"), minutes=30)
+    second = lasting(first[1], minutes=30)
     assert share(first, second)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from appointment.clients import ask_doctor, ask_parties, ask_timezone
+from appointment.clients import ask_doctor, ask_parties, ask_timetables, ask_timezone
 from config.messaging.client import Answer, Request
 from schemas.errors import DoctorNotFound, Unavailable, UnknownDoctor, UnknownPatient
 from schemas.timetable import Timetable, Window
@@ -79,8 +79,14 @@ def test_when_nobody_is_known_the_patient_is_named():
 
 def test_a_doctors_time_zone_can_be_asked_for_alone():
     assert ask_timezone(FakePeers(doctor=Answer(GARRETT)), 2) == "Europe/London"
-    with pytest.raises(UnknownDoctor, match="No doctor 2 is registered."):
-        ask_timezone(FakePeers(doctor=UNKNOWN), 2)
+    assert ask_timezone(FakePeers(doctor=UNKNOWN), 2) is None
+
+
+@pytest.mark.parametrize("speciality", ["Surgery", None])
+def test_the_timetables_of_a_speciality_or_of_all_doctors_are_asked_for_at_once(speciality):
+    peers = FakePeers(doctor=Answer([GARRETT]))
+    assert ask_timetables(peers, speciality) == {2: asked().timetable}
+    assert peers.asked == [(Request("doctor", "availabilities", (speciality,)),)]
 
 
 @pytest.mark.parametrize("service", ["patient", "doctor"])

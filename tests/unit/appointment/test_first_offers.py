@@ -60,17 +60,18 @@ def test_a_few_days_are_one_query_however_many_doctors_there_are(book):
     assert book.statements == before + 1
 
 
-def test_when_the_next_days_are_full_later_ones_are_looked_through_up_to_31(book):
+def test_when_the_next_days_are_full_later_ones_are_looked_through_up_to_92(book):
     # By then, Berlin has put its clocks forward.
-    on_leave = replace(BERLIN, time_off=((NOW, NOW + timedelta(days=30)),))
-    assert first(book, {1: on_leave}) == [("03-31T07:00", 1), ("03-31T07:30", 1)]
+    on_leave = replace(BERLIN, time_off=((NOW, NOW + timedelta(days=91)),))
+    assert first(book, {1: on_leave}) == [("05-31T07:00", 1), ("05-31T07:30", 1)]
 
 
 def test_for_the_same_slots_it_makes_no_difference_in_how_many_rounds_they_are_found(book):
-    rare = replace(BERLIN, weekly={2: (Window(540, 600),)})
-    found = first(book, {1: rare, 2: LONDON}, limit=100)
+    rare = replace(BERLIN, weekly={2: (Window(540, 600),)}, max_days_ahead=40)
+    soon = replace(LONDON, max_days_ahead=40)
+    found = first(book, {1: rare, 2: soon}, limit=100)
     assert found == sorted(found, key=lambda slot: (slot[0], slot[1]))
-    assert len(found) == len(set(found)) == 5 * 2 + 31 * 2
+    assert len(found) == len(set(found)) == 6 * 2 + 41 * 2
 
 
 def test_nothing_and_nobody_give_an_empty_list(book):

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from appointment.diary import Diary
+from appointment.domain import LAST
 from appointment.offers import Offers
 from schemas.errors import (
     InThePast,
@@ -198,14 +201,32 @@ def test_nothing_of_whoever_else_is_booked_shows(book):
 
 
 def test_at_the_end_of_the_calendar_it_is_refused_in_words(book):
-    last = datetime(9999, 12, 31, 23, 45, tzinfo=UTC)
-    with pytest.raises(InvalidInput):
-        offers(book, Timetable("Europe/Berlin")).check(last, patient_id=ADA)
-    with pytest.raises(InvalidInput):
-        offers(book).explain(last)
-    assert offers(book).explain(last - timedelta(days=1))["bookable"] is False
+    anyway = offers(book, Timetable("Europe/Berlin"))
+    for start in (LAST, datetime(9999, 12, 31, 23, 59, tzinfo=UTC)):
+        with pytest.raises(InvalidInput) as refusal:
+            anyway.check(start, patient_id=ADA)
+        assert list(refusal.value.errors) == ["date"]
+        with pytest.raises(InvalidInput) as refusal:
+            anyway.explain(start)
+        assert list(refusal.value.errors) == ["start"]
+    assert offers(book).explain(LAST - timedelta(days=1))["bookable"] is False
     early = offers(book).explain(datetime(1, 1, 2, tzinfo=UTC))
     assert early["nearest"]["start"] == "2027-03-01T08:00:00Z"
+
+
+def test_at_the_end_of_the_calendar_list_explanation_and_booking_agree(book):
+    anyway = offers(book, Timetable("UTC"))
+    offered = anyway.slots(LAST - timedelta(hours=1), LAST + timedelta(hours=1), 60)
+    assert offered == [LAST - timedelta(hours=1), LAST - timedelta(minutes=30)]
+    for start in offered:
+        anyway.check(start, 60, patient_id=ADA)
+        assert anyway.explain(start, 60)["bookable"]
+    book.write(offered[-1], 60)
+    assert anyway.slots(LAST - timedelta(hours=1), LAST, 60) == []
+    for start in offered:
+        assert not anyway.explain(start, 60)["bookable"]
+        with pytest.raises(SlotTaken):
+            anyway.check(start, 60, patient_id=ADA)
 
 
 # Why not?
@@ -241,6 +262,52 @@ def test_a_start_without_an_offset_is_where_the_doctor_is(book):
     with pytest.raises(InvalidInput) as refusal:
         offers(book).explain(datetime(2027, 3, 28, 2, 30))
     assert list(refusal.value.errors) == ["start"]
+
+
+# What is read
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """The periods that were read, of doctors and of patients."""
+    periods, of_doctors, of_patient = [], Diary.busy, Diary.busy_patient
+
+    def busy(diary, *args, **kwargs):
+        found = of_doctors(diary, *args, **kwargs)
+        periods.extend(chain.from_iterable(found.values()))
+        return found
+
+    def busy_patient(diary, *args, **kwargs):
+        found = of_patient(diary, *args, **kwargs)
+        periods.extend(found)
+        return found
+
+    monkeypatch.setattr(Diary, "busy", busy)
+    monkeypatch.setattr(Diary, "busy_patient", busy_patient)
+    return periods
+
+
+@pytest.mark.parametrize(
+    "start", [NOW - timedelta(days=3650), NOW + timedelta(days=3650)], ids=["past", "future"]
+)
+def test_of_a_start_years_away_the_years_between_are_not_read(book, read, start):
+    at_start, near = book.write(start), book.write(NOW + timedelta(hours=1))
+    book.write(NOW + (start - NOW) / 2)
+    soon = replace(BERLIN, weekly={day: (Window(0, 1440),) for day in range(7)}, max_days_ahead=9)
+    told = offers(book, soon).explain(start)
+    known = [(each.starts_at, each.ends_at) for each in (at_start, near)]
+    assert sorted(read) == sorted(known)
+    assert told["rules"][-1]["passed"] is False
+    read.clear()
+    with pytest.raises(NotBookable):
+        offers(book, soon).check(start, patient_id=ADA)
+    assert {*read} == {*known}
+
+
+def test_of_a_start_within_reach_all_around_is_read_at_once(book):
+    before = book.statements
+    told = offers(book).explain(NOW - timedelta(days=1))
+    assert told["nearest"] and book.statements == before + 1
 
 
 # What always holds

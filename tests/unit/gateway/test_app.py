@@ -153,7 +153,7 @@ def test_a_cancelled_appointment_leaves_nothing_to_say(serve, query, reason):
     pool = FakePool(appointment_get=Answer(record), appointment_cancel=Answer(record))
     response = serve(pool).delete(f"/appointments/7{query}")
     assert (response.status_code, response.data) == (204, b"")
-    assert pool.asked[-1] == Request("appointment", "cancel", (7, reason))
+    assert pool.asked[-1] == Request("appointment", "cancel", (7, reason, None))
 
 
 @pytest.mark.parametrize(

@@ -270,11 +270,24 @@ def test_a_refused_move_tells_what_would_do(serve):
     assert answer.json["rule"] == {"rule": "slot_taken", "passed": False}
 
 
+def test_cancelling_and_statuses_may_be_meant_for_one_version(serve):
+    pool = FakePool(
+        appointment_get=Answer(BOOKED),
+        appointment_set_status=Answer(BOOKED),
+        appointment_cancel=Answer(BOOKED),
+    )
+    client, meant = serve(pool), {"If-Match": '"2"'}
+    client.post("/appointments/5/status", json={"status": "arrived"}, headers=meant)
+    assert pool.asked[-1] == Request("appointment", "set_status", (5, "arrived", [2]))
+    client.delete("/appointments/5", headers=meant)
+    assert pool.asked[-1] == Request("appointment", "cancel", (5, None, [2]))
+
+
 def test_a_status_is_set(serve, office):
     pool, client, _, body = changing(serve, {"status": "arrived"}, DOCTOR, GARRETT)
     answer = client.post("/appointments/5/status", json=body)
     assert (answer.status_code, answer.json, answer.headers["ETag"]) == (200, bare(BOOKED), '"3"')
-    assert pool.asked[-1] == Request("appointment", "set_status", (5, "arrived"))
+    assert pool.asked[-1] == Request("appointment", "set_status", (5, "arrived", None))
     assert [entry.subject for entry in office.trail.entries] == ["patient/7"]
 
 

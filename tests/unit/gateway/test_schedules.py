@@ -96,9 +96,18 @@ def test_time_off_is_stored_and_tells_whom_it_affects(serve):
     assert (answer.status_code, answer.json) == (201, {**AWAY, "affected": [5, 6]})
     assert answer.headers["Location"] == "/doctors/3/time-off/11"
     assert pool.asked == [
-        Request("doctor", "add_time_off", (GARRETT, ASKED)),
+        Request("doctor", "preview_time_off", (GARRETT, ASKED)),
         Request("appointment", "affected", (GARRETT, [{"start": NINE, "end": TEN}])),
+        Request("doctor", "add_time_off", (GARRETT, ASKED)),
     ]
+
+
+def test_time_off_is_not_stored_when_nobody_can_tell_whom_it_affects(serve):
+    pool = absences()
+    pool.answers["appointment.affected"] = errors.Unavailable("appointment")
+    answer = post(serve(pool))
+    assert (answer.status_code, answer.json["code"]) == (503, "unavailable")
+    assert "add_time_off" not in [request.method for request in pool.asked]
 
 
 def test_a_dry_run_stores_nothing(serve):
@@ -130,7 +139,7 @@ def test_the_same_time_off_sent_again_is_answered_as_before_without_asking_anybo
     assert (again.status_code, again.json) == (first.status_code, first.json)
     assert again.headers["Idempotent-Replayed"] == "true"
     assert "Idempotent-Replayed" not in first.headers
-    assert len(pool.asked) == 2
+    assert len(pool.asked) == 3
 
 
 @pytest.mark.parametrize(
@@ -186,17 +195,16 @@ def test_as_many_as_can_be_kept_are(serve):
     assert post(client, key="k", body={**ASKED, "reason": "\U0001f642" * 500}).json[
         "affected"
     ] == many
-    assert len(pool.asked) == 2
+    assert len(pool.asked) == 3
 
 
-def test_what_could_not_be_told_of_is_told_when_it_is_sent_again(serve):
+def test_what_was_stored_without_an_answer_is_told_when_it_is_sent_again(serve):
     pool = absences()
-    pool.answers["appointment.affected"] = errors.Unavailable("appointment")
+    pool.answers["doctor.add_time_off"] = errors.Unavailable("doctor")
     client = serve(pool)
     assert post(client, key="k").status_code == 503
     pool.answers["doctor.add_time_off"] = Answer(AWAY, replayed=True)
-    pool.answers["appointment.affected"] = Answer([[5]])
-    assert post(client, key="k").json == {**AWAY, "affected": [5]}
+    assert post(client, key="k").json == {**AWAY, "affected": [5, 6]}
     keys = {headers["nameko.idempotency_key"] for headers in pool.headers}
     assert len(keys) == 1
 
@@ -251,7 +259,7 @@ def test_slots_are_asked_for_as_they_were_asked_for(serve):
     query = "from=2027-03-01T00:00:00+01:00&to=2027-03-08&durationMinutes=45"
     answer = serve(pool, role=PATIENT, subject=7).get(f"/doctors/3/slots?{query}")
     assert answer.json == {"items": [SLOT]}
-    asked = {"from": "2027-03-01T00:00:00+01:00", "to": "2027-03-08", "durationMinutes": "45"}
+    asked = {"from": "2027-03-01T00:00:00+01:00", "to": "2027-03-08", "durationMinutes": 45}
     assert pool.asked == [Request("appointment", "slots", (GARRETT, asked))]
 
 
@@ -267,8 +275,24 @@ def test_the_first_slots_are_those_of_all_doctors(serve):
     pool = FakePool(appointment_first_slots=Answer({"items": [SLOT]}))
     answer = serve(pool, role=PATIENT, subject=7).get("/slots?speciality=Eyes&limit=5")
     assert answer.json == {"items": [SLOT]}
-    asked = {"speciality": "Eyes", "limit": "5"}
+    asked = {"speciality": "Eyes", "limit": 5}
     assert pool.asked == [Request("appointment", "first_slots", (asked,))]
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/slots?limit=five", "limit"),
+        ("/slots?durationMinutes=5.0", "durationMinutes"),
+        ("/doctors/3/slots?durationMinutes=+5", "durationMinutes"),
+        (f"/doctors/3/slots/explain?start={NINE}&durationMinutes=\u0665", "durationMinutes"),
+    ],
+)
+def test_a_number_that_is_none_is_refused_before_anybody_is_asked(serve, path, field):
+    pool = FakePool()
+    answer = serve(pool).get(path)
+    assert answer.json["errors"] == [{"field": field, "message": "Must be a whole number."}]
+    assert pool.asked == []
 
 
 @pytest.mark.parametrize(
@@ -286,7 +310,8 @@ def test_a_parameter_that_slots_do_not_have_is_refused(serve, path):
     [
         ("GET", "/doctors/3/schedule", {"doctor_get_schedule": Answer(HOURS)}),
         ("POST", "/doctors/3/time-off",
-         {"doctor_add_time_off": Answer(AWAY), "appointment_affected": Answer([[5]])}),
+         {"doctor_preview_time_off": Answer({**AWAY, "id": None}),
+          "doctor_add_time_off": Answer(AWAY), "appointment_affected": Answer([[5]])}),
         ("DELETE", "/doctors/3/time-off/11", {"doctor_remove_time_off": Answer(None)}),
         ("GET", "/doctors/3/slots", {"appointment_slots": Answer({"items": []})}),
     ],

@@ -59,8 +59,8 @@ def test_who_has_another_one_is_not(sent):
 
 
 @pytest.mark.parametrize("sent", ['"0"', "*"])
-def test_nobody_has_what_is_not_stored_yet(sent):
-    assert not knows(sent, tag='"0"')
+def test_what_is_shown_where_nothing_is_stored_can_be_known_too(sent):
+    assert knows(sent, tag='"0"')
 
 
 def test_who_does_not_say_what_they_have_is_sent_it():

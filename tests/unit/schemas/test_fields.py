@@ -10,7 +10,6 @@ from marshmallow import Schema, ValidationError
 from schemas.fields import (
     MAX_ID,
     Day,
-    Digits,
     Email,
     Identifier,
     Instant,
@@ -350,21 +349,6 @@ def test_a_whole_number_off_its_step_is_refused(value):
 @pytest.mark.parametrize("value", ["30", "", 30.0, 30.5, float("nan"), True, False, [30], {}])
 def test_text_fractions_and_truth_values_are_not_whole_numbers(value):
     assert refusal(WholeNumber(least=0, most=480), value) == ["Must be a whole number."]
-
-
-@pytest.mark.parametrize("value", [5, "5", "480", "005"])
-def test_a_number_in_a_query_may_be_text(value):
-    assert Digits(least=5, most=480, step=5).deserialize(value) == int(value)
-
-
-@pytest.mark.parametrize("value", ["", " 5", "+5", "-5", "5.0", "٥", "1" * 20, True, None, ["5"]])
-def test_other_texts_in_a_query_are_no_numbers(value):
-    assert refusal(Digits(least=5, most=480), value)
-
-
-@pytest.mark.parametrize("value", ["4", "485"])
-def test_a_number_in_a_query_has_bounds_too(value):
-    assert refusal(Digits(least=5, most=480), value) == ["Must be between 5 and 480."]
 
 
 @pytest.mark.parametrize("value", [1, 2**31, 2**53 + 1, 2**63 - 1])

@@ -146,6 +146,13 @@ def test_without_a_rule_none_is_told():
     assert over_the_wire(SlotTaken(None, [])).members == {"alternatives": []}
 
 
+@pytest.mark.parametrize("kept", [(NINE,), (NINE, TEN), ({}, "7"), ([SLOT], {}), (None, None)])
+@pytest.mark.parametrize("kind", list(family(NotBookable)))
+def test_a_refusal_that_was_kept_with_other_arguments_is_still_told(kind, kept):
+    sent = serialize(kind()) | {"exc_args": list(kept)}
+    assert deserialize(sent).members == {"alternatives": []}
+
+
 def test_who_comes_too_late_is_told_until_when_it_was_possible():
     assert over_the_wire(TooLateToCancel(NINE)).members == {"deadline": NINE}
 
