@@ -8,7 +8,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from config.answers import AnswerColumns
 from config.database import MYSQL_TABLE, RecordId, UtcDateTime
 from config.encryption import Sealed, sealed_column
-from config.messaging.outbox import OutboxColumns, outbox_rules
+from config.messaging.inbox import InboxColumns
+from config.messaging.outbox_tables import OutboxColumns, TurnColumns, outbox_rules
 
 
 class AppointmentBase(DeclarativeBase):
@@ -122,6 +123,16 @@ class Outbox(OutboxColumns, AppointmentBase):
     __table_args__ = (*outbox_rules(), MYSQL_TABLE)
 
 
+class RelayTurn(TurnColumns, AppointmentBase):
+    __tablename__ = "relay_turn"
+    __table_args__ = (MYSQL_TABLE,)
+
+
 class Answer(AnswerColumns, AppointmentBase):
     __tablename__ = "answer"
+    __table_args__ = (MYSQL_TABLE,)
+
+
+class Inbox(InboxColumns, AppointmentBase):
+    __tablename__ = "inbox"
     __table_args__ = (MYSQL_TABLE,)

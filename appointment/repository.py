@@ -12,7 +12,7 @@ from appointment.claims import Claims
 from appointment.domain import ERASED, is_upcoming
 from appointment.models import Appointment, Change, Erasure, Outbox
 from config.messaging.caller import SYSTEM, Caller
-from config.messaging.outbox import outbox_row
+from config.messaging.outbox_tables import outbox_row
 from schemas.errors import AppointmentNotFound, NotBookable, UnknownPatient
 from schemas.events import envelope
 from schemas.statuses import BOOKED, CANCELLED

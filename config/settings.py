@@ -19,6 +19,7 @@ from config.settings_checks import (
     check_addresses,
     check_certificates,
     checked_keys,
+    event_retries,
     listed,
     reminders,
 )
@@ -77,6 +78,11 @@ class Settings:
     cancel_notice_minutes: int = 1440
     # The longest first.
     reminder_minutes: tuple[int, ...] = (1440, 120)
+    # The shortest first.
+    event_retry_seconds: tuple[int, ...] = (5, 30, 300)
+    event_days: int = 30
+    queue_type: str = "classic"
+    operations_port: int = 0
     trust_local_servers: bool = False
     trusted_proxies: int = 0
     cors_origins: frozenset[str] = frozenset()
@@ -227,6 +233,7 @@ def _read(env: Env, addresses: Mapping[str, str]) -> Settings:
         origin.strip() for origin in values["cors_origins"].split(",") if origin.strip()
     )
     values["reminder_minutes"] = reminders(values["reminder_minutes"])
+    values["event_retry_seconds"] = event_retries(values["event_retry_seconds"])
     settings = Settings(**values)
     _check(settings)
     return settings
@@ -257,6 +264,10 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"CANCEL_NOTICE_MINUTES must be at most {YEAR}, which is a year.")
     if settings.phone_region not in (None, *phonenumbers.SUPPORTED_REGIONS):
         raise SettingsError("PHONE_REGION must be a region code such as GB or US.")
+    if settings.queue_type not in ("classic", "quorum"):
+        raise SettingsError("QUEUE_TYPE must be classic or quorum.")
+    if settings.operations_port > 65535 or settings.operations_port == settings.port:
+        raise SettingsError("OPERATIONS_PORT must be a port of its own, or 0.")
     if settings.log_format not in ("json", "text"):
         raise SettingsError("LOG_FORMAT must be json or text.")
     if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):

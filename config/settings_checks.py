@@ -15,6 +15,8 @@ SHORTEST_PASSWORD = 12
 FEWEST_CHARACTERS = 6
 # In minutes.
 YEAR = 365 * 24 * 60
+# In seconds.
+DAY = 24 * 60 * 60
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 
 # By setting: the schemes that are understood, and what the address looks like.
@@ -99,6 +101,14 @@ def reminders(text: str) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() and 0 < int(part) <= YEAR for part in parts):
         raise SettingsError("REMINDER_MINUTES must be minutes, such as 1440,120, up to a year.")
     return tuple(sorted({int(part) for part in parts}, reverse=True))
+
+
+def event_retries(text: str) -> tuple[int, ...]:
+    """Seconds, the fewest first; :raises SettingsError: for what are no whole numbers above 0."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(part.isascii() and part.isdigit() and 0 < int(part) <= DAY for part in parts):
+        raise SettingsError("EVENT_RETRY_SECONDS must be seconds, such as 5,30,300, up to a day.")
+    return tuple(sorted({int(part) for part in parts}))
 
 
 def check_certificates(file: str) -> None:

@@ -87,6 +87,24 @@ VARIABLES = (
     Variable("PHONE_REGION", "", "region of national phone numbers, such as `GB`; none: refused"),
     Variable("CALL_SECONDS", 5.0, "deadline of a request, from the gateway to the last service"),
     Variable("PEER_SECONDS", 2.0, "deadline of one service asking another, within the former"),
+    Variable(
+        "EVENT_RETRY_SECONDS",
+        "5,30,300",
+        "how long an event that failed rests before each next try; then it is a dead letter",
+    ),
+    Variable("EVENT_DAYS", 30, "how long published events, and the ids of handled ones, are kept"),
+    Variable(
+        "QUEUE_TYPE",
+        "classic",
+        "`classic`, or `quorum` where RabbitMQ is a cluster; of all queues, from the first start",
+    ),
+    Variable(
+        "OPERATIONS_PORT",
+        0,
+        "where a program shows `/metrics`, `/livez` and `/readyz` to its operators, on `HOST`; "
+        "nowhere when 0",
+        zero=True,
+    ),
     Variable("GATEWAY_WORKERS", 2, "gunicorn processes"),
     Variable("SERVICE_WORKERS", 10, "calls that a service process works on at once"),
     Variable("LOG_FORMAT", "json", "`json` or `text`; `make run` and `make stack` print text"),

@@ -8,7 +8,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from config.answers import AnswerColumns
 from config.database import MYSQL_TABLE, RecordId, UtcDateTime
 from config.encryption import Sealed, sealed_column
-from config.messaging.outbox import OutboxColumns, outbox_rules
+from config.messaging.outbox_tables import OutboxColumns, TurnColumns, outbox_rules
 
 
 class DoctorBase(DeclarativeBase):
@@ -92,6 +92,11 @@ class TimeOff(DoctorBase):
 class Outbox(OutboxColumns, DoctorBase):
     __tablename__ = "outbox"
     __table_args__ = (*outbox_rules(), MYSQL_TABLE)
+
+
+class RelayTurn(TurnColumns, DoctorBase):
+    __tablename__ = "relay_turn"
+    __table_args__ = (MYSQL_TABLE,)
 
 
 class Answer(AnswerColumns, DoctorBase):

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from config.encryption import vault_of
-from config.messaging.outbox import outbox_row
+from config.messaging.outbox_tables import outbox_row
 from config.word_index import WordIndex
 from doctor.models import Doctor, DoctorWord, Outbox
 from schemas.errors import DoctorNotFound, EmailTaken

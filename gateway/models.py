@@ -8,6 +8,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from config.answers import AnswerColumns
 from config.database import MYSQL_TABLE, RecordId, UtcDateTime
 from config.encryption import Sealed, sealed_column
+from config.messaging.inbox import InboxColumns
 
 
 class GatewayBase(DeclarativeBase):
@@ -73,4 +74,9 @@ class FamiliarAddress(GatewayBase):
 
 class Answer(AnswerColumns, GatewayBase):
     __tablename__ = "answer"
+    __table_args__ = (MYSQL_TABLE,)
+
+
+class Inbox(InboxColumns, GatewayBase):
+    __tablename__ = "inbox"
     __table_args__ = (MYSQL_TABLE,)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from config.answers import AnswerColumns
 from config.database import MYSQL_TABLE, RecordId, UtcDateTime
 from config.encryption import Sealed, sealed_column
-from config.messaging.outbox import OutboxColumns, outbox_rules
+from config.messaging.outbox_tables import OutboxColumns, TurnColumns, outbox_rules
 from patient.domain import LONGEST_REASON
 
 
@@ -64,6 +64,11 @@ class PatientWord(PatientBase):
 class Outbox(OutboxColumns, PatientBase):
     __tablename__ = "outbox"
     __table_args__ = (*outbox_rules(), MYSQL_TABLE)
+
+
+class RelayTurn(TurnColumns, PatientBase):
+    __tablename__ = "relay_turn"
+    __table_args__ = (MYSQL_TABLE,)
 
 
 class Answer(AnswerColumns, PatientBase):

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from config.encryption import SEALED, vault_of
-from config.messaging.outbox import outbox_row
+from config.messaging.outbox_tables import outbox_row
 from config.word_index import WordIndex
 from patient.models import Outbox, Patient, PatientWord
 from schemas.errors import EmailTaken, PatientNotFound

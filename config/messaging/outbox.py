@@ -4,10 +4,7 @@ Rows are taken while `published_at IS NULL`, never above a high-water mark: tran
 in another order than they number their rows, and a mark would pass over the late ones.
 """
 
-import json
 import logging
-from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 import eventlet
@@ -16,12 +13,12 @@ from eventlet.event import Event
 from kombu import Exchange, Producer
 from nameko.constants import AMQP_URI_CONFIG_KEY
 from nameko.extensions import DependencyProvider
-from sqlalchemy import CHAR, Index, String, Text, UniqueConstraint, select
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Session
 
 from config.clock import utc_now
-from config.database import RecordId, UtcDateTime, connect
+from config.database import connect
 from config.messaging.connection import BROKEN, open_connection
 from config.service_database import uri_of
 
@@ -31,29 +28,6 @@ BATCH = 100
 POLL_SECONDS = 0.1
 BACK_OFF_SECONDS = 1.0
 CONFIRM_SECONDS = 5.0
-
-
-class OutboxColumns:
-    """Columns of a service's outbox; ``body`` is the whole CloudEvents document."""
-
-    position: Mapped[int] = mapped_column(RecordId, primary_key=True)
-    id: Mapped[str] = mapped_column(CHAR(36), unique=True)
-    name: Mapped[str] = mapped_column(String(64))
-    subject: Mapped[str] = mapped_column(String(64))
-    sequence: Mapped[int] = mapped_column(RecordId)
-    body: Mapped[str] = mapped_column(Text)
-    published_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-
-
-def outbox_row(table: Any, *, name: str, event: Mapping[str, Any]) -> Any:
-    """The row that publishes ``event`` under the routing key ``name``, once it is committed."""
-    return table(
-        id=event["id"],
-        name=name,
-        subject=event["subject"],
-        sequence=event["sequence"],
-        body=json.dumps(event),
-    )
 
 
 class Publisher:
@@ -173,12 +147,3 @@ class OutboxRelay(DependencyProvider):
         if self.publisher:
             self.publisher.close()
             self.publisher = None
-
-
-def outbox_rules() -> tuple[Index, UniqueConstraint]:
-    """What serves the relay, which looks for unpublished rows in order; and what keeps two events
-    from having the same place in their subject's sequence."""
-    return (
-        Index("ix_outbox_unpublished", "published_at", "position"),
-        UniqueConstraint("subject", "sequence", name="uq_outbox_subject"),
-    )

@@ -1,0 +1,65 @@
+"""What there is on the broker: exchanges, queues and how they hang together.
+
+Named and built here alone. A deploy step declares all of it (`clinic topology`), so that no event
+is published before the queues of those who wait for it are there; embedded mode does so at its
+start.
+"""
+
+from typing import Any
+
+from kombu import Exchange, Queue
+
+RPC = "nameko-rpc"
+DEAD_LETTERS = "dead-letters"
+# The broker's own exchange: it routes by the name of a queue.
+BY_QUEUE_NAME = ""
+
+
+def queue_arguments(queue_type: str) -> dict[str, Any]:
+    """Those of every queue that lasts; RabbitMQ's own kind needs none."""
+    return {} if queue_type == "classic" else {"x-queue-type": queue_type}
+
+
+def events_of(source: str) -> Exchange:
+    """As Nameko names and declares it."""
+    return Exchange(f"{source}.events", type="topic", durable=True)
+
+
+def rpc_exchange() -> Exchange:
+    return Exchange(RPC, type="topic", durable=True)
+
+
+def dead_letters() -> Exchange:
+    """Takes what no handler could do anything with, by the name of the queue that it was in."""
+    return Exchange(DEAD_LETTERS, type="topic", durable=True)
+
+
+def dead_letter_queue(queue_type: str) -> Queue:
+    return Queue(
+        DEAD_LETTERS,
+        dead_letters(),
+        routing_key="#",
+        durable=True,
+        queue_arguments=queue_arguments(queue_type),
+    )
+
+
+def delay(seconds: int) -> Exchange:
+    """What is published here by the name of a queue arrives there ``seconds`` later."""
+    return Exchange(f"delay-{seconds}s", type="topic", durable=True)
+
+
+def delay_queue(seconds: int, queue_type: str) -> Queue:
+    """Where it rests: all for the same time, so the first in is the first out."""
+    exchange = delay(seconds)
+    return Queue(
+        exchange.name,
+        exchange,
+        routing_key="#",
+        durable=True,
+        queue_arguments={
+            **queue_arguments(queue_type),
+            "x-message-ttl": seconds * 1000,
+            "x-dead-letter-exchange": BY_QUEUE_NAME,
+        },
+    )

@@ -1,0 +1,25 @@
+"""One relay publishes at a time."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import mysql
+
+revision = "0004"
+down_revision = "0003"
+
+INSTANT = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql")
+MYSQL = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+
+
+def upgrade() -> None:
+    op.create_table(
+        "relay_turn",
+        sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("holder", sa.CHAR(32)),
+        sa.Column("ends_at", INSTANT, nullable=False),
+        **MYSQL,
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("relay_turn")
