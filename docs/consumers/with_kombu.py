@@ -7,9 +7,11 @@ From this folder, beside `make stack`:
 """
 
 import os
+import signal
 import sys
 
-from kombu import Connection, Consumer, Exchange, Queue
+from kombu import Connection, Exchange, Queue
+from kombu.mixins import ConsumerMixin
 
 # Found there, not declared: a subscriber may not, since it could then delete it as well.
 appointments = Exchange("appointment.events", type="topic", passive=True)
@@ -17,21 +19,27 @@ appointments = Exchange("appointment.events", type="topic", passive=True)
 events = Queue("consumer-billing", appointments, routing_key="#")
 
 
-def on_event(event, message):
-    print(message.delivery_info["routing_key"], event["subject"], event["sequence"], flush=True)
-    message.ack()
+class Billing(ConsumerMixin):
+    """Comes back by itself when the broker was away; Ctrl-C ends it between two events."""
 
+    def __init__(self, connection):
+        self.connection = connection
 
-def consume(address):
-    with Connection(address) as connection:
-        with Consumer(connection, [events], callbacks=[on_event], accept=["json"]):
-            while True:
-                connection.drain_events()
+    def get_consumers(self, consumer, channel):
+        return [consumer([events], callbacks=[self.on_event], accept=["json"])]
+
+    def on_event(self, event, message):
+        print(message.delivery_info["routing_key"], event["subject"], event["sequence"], flush=True)
+        message.ack()
+
+    def end(self, *_):
+        self.should_stop = True
 
 
 if not os.environ.get("CONSUMER_AMQP_URI"):
     sys.exit("CONSUMER_AMQP_URI must be set: `make stack` keeps it in DATA_DIR/stack.env.")
-try:
-    consume(os.environ["CONSUMER_AMQP_URI"])
-except KeyboardInterrupt:
-    pass
+with Connection(os.environ["CONSUMER_AMQP_URI"], heartbeat=30) as connection:
+    billing = Billing(connection)
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, billing.end)
+    billing.run()
