@@ -23,7 +23,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from appointment.domain import BUCKET
 from appointment.models import Appointment, Claim
-from config.check import Check, Rows, counting, finds
+from config.findings import Check, Rows, counting, finds
 from schemas.statuses import CANCELLED
 
 MICROSECOND = timedelta(microseconds=1)

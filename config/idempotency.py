@@ -24,6 +24,7 @@ from config.database import (
 )
 from config.encryption import Vault
 from config.messaging.call import Call, DeadlineExceeded
+from config.messaging.inbox import entered
 
 Decide = Callable[[Session], Any]
 
@@ -45,9 +46,12 @@ class Errors(Protocol):
 
 
 class Store:
-    """One call's way to the database: ``transact`` runs work, ``change`` runs it once per key.
+    """One call's way to the database: ``transact`` runs work, ``change`` runs it once per key, and
+    ``once`` runs it once per event.
 
     :param subject: the member of a change's result that says whose data it is.
+    :param inbox: the table of handled events, where there are any.
+    :param handler: who handles them here, ``<service>.<method>``.
     """
 
     def __init__(
@@ -59,10 +63,14 @@ class Store:
         errors: Errors,
         vault: Vault,
         subject: str | None = None,
+        inbox: Any = None,
+        handler: str = "",
     ) -> None:
         self.transact = transactions.run
         self.answers = answers
+        self.inbox = inbox
         self.vault = vault
+        self._handler = handler
         self._call = call
         self._errors = errors
         self._subject = subject
@@ -78,7 +86,15 @@ class Store:
             # What was asked on the way here has used up the time; nobody waits for this any more.
             raise DeadlineExceeded()
         fingerprint = fingerprint_of(request, self.vault)
-        return self._open(self.transact(lambda session: self._once(session, fingerprint, decide)))
+
+        def in_time(session: Session) -> dict[str, Any]:
+            outcome = self._once(session, fingerprint, decide)
+            if self._call().seconds_left <= 0:
+                # It waited for a lock: what nobody will be told of is taken back.
+                raise DeadlineExceeded()
+            return outcome
+
+        return self._open(self.transact(in_time))
 
     def change_after(
         self,
@@ -97,6 +113,18 @@ class Store:
             return self._open(kept)
         prepared = prepare()
         return self.change(request, lambda session: decide(session, prepared))
+
+    def once(self, work: Callable[[Session], object]) -> None:
+        """Run ``work(session)``, unless this handler has done so for this event before."""
+
+        def unless_done(session: Session) -> None:
+            call, now = self._call(), utc_now()
+            if entered(session, self.inbox, event_id=call.key, handler=self._handler, now=now):
+                work(session)
+            else:
+                call.mark_replayed()
+
+        self.transact(unless_done)
 
     def _once(self, session: Session, fingerprint: str, decide: Decide) -> dict[str, Any]:
         row = self.answers(key=self._key(), fingerprint=fingerprint, answered_at=utc_now())

@@ -1,6 +1,7 @@
 """A service's database, found by Nameko's configuration; apart from idempotency.py, so that the
 gateway need not load eventlet."""
 
+import time
 from typing import Any
 
 import nameko_sqlalchemy
@@ -12,8 +13,12 @@ from sqlalchemy.orm import DeclarativeBase
 from config.database import Transactions, connect
 from config.encryption import VAULT, Vault
 from config.idempotency import Errors, Store
-from config.messaging.call import Call
+from config.messaging.call import CHECKED_CALLER, Call
 from config.messaging.current_call import call_of
+from config.messaging.wake import CommitsWakeRelay
+
+# How long a transaction may take that nobody waits for, with all its tries.
+UNASKED_SECONDS = 20.0
 
 
 def uri_of(config: dict[str, Any], service: str, base: type) -> str:
@@ -31,6 +36,7 @@ class Database(nameko_sqlalchemy.Database):
     """Gives a service its :class:`Store`: nameko-sqlalchemy's sessions, our transactions.
 
     :param subject: the member of the service's records that says whose data they are.
+    :param inbox: the table of the events that it has handled, where it handles any.
     """
 
     def __init__(
@@ -40,14 +46,17 @@ class Database(nameko_sqlalchemy.Database):
         answers: Any,
         errors: Errors,
         subject: str | None = None,
+        inbox: Any = None,
     ) -> None:
         super().__init__(base)
         self.answers = answers
+        self.inbox = inbox
         self.errors = errors
         self.subject = subject
 
     engine: Engine
     vault: Vault
+    wake = CommitsWakeRelay()
 
     def setup(self) -> None:
         super().setup()
@@ -61,6 +70,7 @@ class Database(nameko_sqlalchemy.Database):
             self.container.config, self.container.service_name, self.declarative_base
         )
         self.Session.configure(bind=self.engine, info={VAULT: self.vault})
+        self.wake.watch(self.Session, self.declarative_base)
 
     def get_dependency(self, worker_ctx: WorkerContext) -> Store:
         def call() -> Call:
@@ -68,7 +78,7 @@ class Database(nameko_sqlalchemy.Database):
 
         transactions = Transactions(
             super().get_dependency(worker_ctx),
-            deadline=lambda: call().deadline,
+            deadline=lambda: self._deadline(worker_ctx),
             unavailable=self.errors.Unavailable,
         )
         return Store(
@@ -78,4 +88,12 @@ class Database(nameko_sqlalchemy.Database):
             errors=self.errors,
             vault=self.vault,
             subject=self.subject,
+            inbox=self.inbox,
+            handler=f"{worker_ctx.service_name}.{worker_ctx.entrypoint.method_name}",
         )
+
+    def _deadline(self, worker_ctx: WorkerContext) -> float:
+        """Of the call; for what nobody waits for, such as a timer, of each transaction anew."""
+        if CHECKED_CALLER in worker_ctx.data:
+            return call_of(worker_ctx).deadline
+        return time.time() + UNASKED_SECONDS

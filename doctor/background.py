@@ -3,12 +3,18 @@
 from config.housekeeping import Housekeeping
 from config.messaging.outbox import OutboxRelay
 from config.service_database import Database
-from doctor.models import Answer, DoctorBase, Outbox
+from doctor.models import Answer, DoctorBase, Outbox, RelayTurn
 from schemas import errors
 
 
 class DoctorBackground(Housekeeping):
     name = "doctor_background"
 
-    relay = OutboxRelay(DoctorBase, outbox=Outbox, source="doctor")
+    relay = OutboxRelay(
+        DoctorBase,
+        outbox=Outbox,
+        turn=RelayTurn,
+        source="doctor",
+        awaited=("schedule_changed", "time_off_changed"),
+    )
     store = Database(DoctorBase, answers=Answer, errors=errors, subject="id")

@@ -3,12 +3,14 @@
 from config.housekeeping import Housekeeping
 from config.messaging.outbox import OutboxRelay
 from config.service_database import Database
-from patient.models import Answer, Outbox, PatientBase
+from patient.models import Answer, Outbox, PatientBase, RelayTurn
 from schemas import errors
 
 
 class PatientBackground(Housekeeping):
     name = "patient_background"
 
-    relay = OutboxRelay(PatientBase, outbox=Outbox, source="patient")
+    relay = OutboxRelay(
+        PatientBase, outbox=Outbox, turn=RelayTurn, source="patient", awaited=("erased",)
+    )
     store = Database(PatientBase, answers=Answer, errors=errors, subject="id")

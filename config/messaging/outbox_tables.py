@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CHAR, Index, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import CHAR, Index, String, Text, UniqueConstraint, delete, or_, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from config.database import RecordId, UtcDateTime
+
+# How many published events are looked at in one transaction.
+BATCH = 500
+Place = tuple[datetime, int]
 
 
 class OutboxColumns:
@@ -52,3 +56,49 @@ class TurnColumns:
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     holder: Mapped[str | None] = mapped_column(CHAR(32))
     ends_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+def forget_some_events(
+    session: Session, *, outbox: Any, days: int, now: datetime, after: Place | None = None
+) -> Place | None:
+    """Delete some of the events that were published ``days`` ago, but never the last of a subject,
+    by which it is known that none is missing. Where to go on after that, or nowhere.
+    """
+    wanted = (
+        select(outbox.published_at, outbox.position, outbox.subject, outbox.sequence)
+        .where(outbox.published_at < now - timedelta(days=days))
+        .order_by(outbox.published_at, outbox.position)
+        .limit(BATCH)
+    )
+    if after:
+        at, position = after
+        wanted = wanted.where(
+            outbox.published_at >= at, or_(outbox.published_at > at, outbox.position > position)
+        )
+    old = session.execute(wanted).all()
+    if not old:
+        return None
+    forgotten: dict[str, int] = {}
+    for row in old:
+        forgotten[row.subject] = max(row.sequence, forgotten.get(row.subject, 0))
+    session.execute(
+        delete(outbox).where(outbox.position.in_(_up_to(session, outbox, forgotten)))
+    )
+    return old[-1].published_at, old[-1].position
+
+
+def _up_to(session: Session, outbox: Any, forgotten: Mapping[str, int]) -> list[int]:
+    """The positions of all up to those in ``forgotten``: whatever the clocks said by which they
+    were marked, what is kept of a subject has no hole."""
+    rows = session.execute(
+        select(outbox.subject, outbox.sequence, outbox.position, outbox.published_at)
+        .where(outbox.subject.in_(forgotten))
+    ).all()
+    last: dict[str, int] = {}
+    for row in rows:
+        last[row.subject] = max(row.sequence, last.get(row.subject, 0))
+    return [
+        row.position
+        for row in rows
+        if row.published_at and row.sequence <= min(forgotten[row.subject], last[row.subject] - 1)
+    ]

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from appointment.models import Outbox
 from config.database import connect
 from config.environments import kept_values
+from config.messaging.topology import outbox_wake
 from schemas.events import DATA, NAMES, EventSchema
 from tests.systems import System, plain_environ, running
 
@@ -176,6 +177,25 @@ def test_what_is_published_is_marked_and_leaves_no_gap_in_any_sequence(stack: Sy
     assert sequences
     assert all(seen == list(range(1, len(seen) + 1)) for seen in sequences.values())
     engine.dispose()
+
+
+def test_each_service_wakes_the_relay_of_its_events_and_the_relay_listens(stack: System) -> None:
+    with Connection(stack.environ["AMQP_URI"]) as connection:
+        woken = Queue(f"test-{uuid.uuid4().hex}", exclusive=True)(connection.default_channel)
+        woken.declare()
+        woken.bind_to(outbox_wake().name, routing_key="#")
+        book_and_cancel(stack, *register(stack))
+        keys: set[str] = set()
+
+        def told() -> bool:
+            while message := woken.get(no_ack=True):
+                keys.add(message.delivery_info["routing_key"])
+            return keys == set(NAMES)
+
+        wait_for(told)
+    for source in NAMES:
+        log = (stack.logs / f"{source}-background.log").read_text()
+        assert "nothing wakes the relay" not in log and "relay waits" not in log
 
 
 def test_a_subscriber_whose_queue_is_full_does_not_keep_events_from_the_others(

@@ -131,7 +131,7 @@ def test_many_addresses_together_are_stopped_and_the_owner_signs_in_from_home(
             attempt(admin, new_address(), email=email, guess=password()) for _ in range(25)
         ]
         statuses = Counter(answer.status_code for answer in answers)
-        # Ten addresses' worth for all strangers; the owner's first time counted as one of theirs. On
+        # Ten addresses' worth for all strangers; the first time of the owner counted as theirs. On
         # a slow machine one or two come free again meanwhile.
         assert statuses.keys() == {401, 429} and 19 <= statuses[401] <= 22
         assert owner() == 200
