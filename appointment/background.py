@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from nameko.dependency_providers import Config
 from nameko.timer import timer
 from sqlalchemy.orm import Session
 
 from appointment.clients import ask_availability
 from appointment.coverage import check_coverage
-from appointment.models import Answer, AppointmentBase, Outbox
+from appointment.models import Answer, AppointmentBase, Inbox, Outbox, RelayTurn
 from appointment.reminders import tell_reminders
 from appointment.repository import Appointments, Erasures
 from config.answers import forget_answers_about
@@ -34,14 +33,15 @@ NEVER_TO_BE_DONE = (errors.InvalidInput, errors.DoctorNotFound)
 class AppointmentBackground(Housekeeping):
     name = "appointment_background"
 
-    relay = OutboxRelay(AppointmentBase, outbox=Outbox, source="appointment")
-    store = Database(AppointmentBase, answers=Answer, errors=errors, subject="patientId")
+    relay = OutboxRelay(AppointmentBase, outbox=Outbox, turn=RelayTurn, source="appointment")
+    store = Database(
+        AppointmentBase, answers=Answer, errors=errors, subject="patientId", inbox=Inbox
+    )
     ask = Peers(unavailable=errors.Unavailable, services=("doctor",))
-    config = Config()
 
     @event_handler("patient", "erased", expected_exceptions=errors.InvalidInput)
     def patient_erased(self, event: object) -> None:
-        """Forget the patient here too; told again, nothing is left to do.
+        """Forget the patient here too; told again in another event, nothing is left to do.
 
         :raises InvalidInput: when it is no such event.
         """
@@ -52,7 +52,7 @@ class AppointmentBackground(Housekeeping):
             Erasures(session).remember(patient_id, now=self.clock())
             self._forget(session, patient_id)
 
-        self.store.transact(forget)
+        self.store.once(forget)
 
     @event_handler("doctor", "schedule_changed", expected_exceptions=NEVER_TO_BE_DONE)
     def schedule_changed(self, event: object) -> None:
@@ -92,7 +92,7 @@ class AppointmentBackground(Housekeeping):
     def _check_coverage(self, told: Mapping[str, Any]) -> None:
         # Not by what the event says: several may come out of turn, and the last one counts.
         availability = ask_availability(self.ask, told["doctor_id"])
-        self.store.transact(
+        self.store.once(
             lambda session: check_coverage(
                 session, availability, clock=self.clock, correlation_id=self.call.correlation_id
             )

@@ -18,6 +18,7 @@ RPC = "nameko-rpc"
 OUR_REPLIES, OUR_QUEUE = "[0-9a-f]{32}", r"rpc\.reply-"
 SHELL_REPLIES, SHELL_QUEUE = "[0-9a-f-]{36}", rf"{OUR_QUEUE}standalone_rpc_proxy-"
 ANY_SERVICE, METHOD = r"\w+", r"\.\w+"
+WAKE_QUEUE = r"outbox-wake-[0-9a-f]{32}"
 # As kombu's users may call their queues, and as Nameko calls those of a service `consumer_...`.
 CONSUMERS_QUEUES = r"consumer-.+|evt-.+--consumer_.+"
 
@@ -47,6 +48,11 @@ class BrokerRights:
         """Those with keys; all of them are topic exchanges."""
         return sorted({exchange for exchange, _ in self.publish | self.bind})
 
+    @property
+    def declared(self) -> list[str]:
+        """Those of ``exchanges`` that may be declared; the others must be there."""
+        return [each for each in self.exchanges if re.escape(each) in self.configure]
+
     def topic_permissions(self) -> list[dict[str, str]]:
         """As RabbitMQ's management API takes them, one for each exchange."""
         return [
@@ -68,9 +74,7 @@ def asks(services: Iterable[str], replies: str, prefix: str = OUR_QUEUE) -> Brok
 def hears(exchanges: Iterable[str]) -> BrokerRights:
     """Any event, in queues of its own. It must find the exchanges there: who may declare one may
     delete it, and with it what others have bound."""
-    bound = frozenset((exchange, ".*") for exchange in exchanges)
-    names = frozenset(re.escape(exchange) for exchange, _ in bound)
-    return queue(CONSUMERS_QUEUES) | BrokerRights(read=names, bind=bound)
+    return reduce(or_, (hear(each, ".*") for each in exchanges), queue(CONSUMERS_QUEUES))
 
 
 def queue(name: str) -> BrokerRights:
@@ -80,13 +84,31 @@ def queue(name: str) -> BrokerRights:
 
 
 def subscribe(exchange: str, keys: str) -> BrokerRights:
-    name = frozenset({re.escape(exchange)})
-    return BrokerRights(configure=name, read=name, bind=frozenset({(exchange, keys)}))
+    """To declare it, too."""
+    return BrokerRights(configure=frozenset({re.escape(exchange)})) | hear(exchange, keys)
 
 
 def publish(exchange: str, keys: str) -> BrokerRights:
+    """To declare it, too."""
     name = frozenset({re.escape(exchange)})
-    return BrokerRights(configure=name, write=name, publish=frozenset({(exchange, keys)}))
+    return BrokerRights(configure=name) | send(exchange, keys)
+
+
+def send(exchange: str, keys: str) -> BrokerRights:
+    """To publish on what others have declared, and must keep: who may declare it may delete it."""
+    name = frozenset({re.escape(exchange)})
+    return BrokerRights(write=name, publish=frozenset({(exchange, keys)}))
+
+
+def hear(exchange: str, keys: str) -> BrokerRights:
+    """As ``subscribe``, to what others have declared."""
+    name = frozenset({re.escape(exchange)})
+    return BrokerRights(read=name, bind=frozenset({(exchange, keys)}))
+
+
+def take(name: str) -> BrokerRights:
+    """To take from a queue that others have declared."""
+    return BrokerRights(read=frozenset({re.escape(name)}))
 
 
 def _any(patterns: Iterable[str]) -> str:

@@ -1,8 +1,8 @@
-"""Users of RabbitMQ, made through its management API."""
+"""Users of RabbitMQ, and limits of its queues, made through its management API."""
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
@@ -22,11 +22,11 @@ MEANINGS = {
 
 
 class SetupRefused(Exception):
-    """The users cannot be made; the text says why, and shows no password."""
+    """The broker or the users cannot be made ready; the text says why, and shows no password."""
 
 
-class BrokerUsers:
-    """Users of the virtual host ``vhost``, known by their names."""
+class BrokerAdmin:
+    """Users and limits of the virtual host ``vhost``, known by their names."""
 
     def __init__(self, http: HTTPConnection, authorization: str, vhost: str) -> None:
         self._http = http
@@ -46,22 +46,27 @@ class BrokerUsers:
             self._send("PUT", f"topic-permissions/{self._vhost}/{user}", topic)
         self._send("PUT", f"permissions/{self._vhost}/{user}", rights.permissions())
 
-    def make_exchange(self, name: str) -> None:
-        """As the programs declare it; one that is there stays as it is."""
-        exchange = quote(name, safe="")
-        body = {"type": "topic", "durable": True}
-        self._send("PUT", f"exchanges/{self._vhost}/{exchange}", body)
+    def make_policy(self, name: str, queues: str, limits: Mapping[str, object]) -> None:
+        """:param queues: which ones, as a regular expression; no other policy counts for them."""
+        body = {"pattern": queues, "definition": limits, "priority": 1, "apply-to": "queues"}
+        self._send("PUT", f"policies/{self._vhost}/{quote(name, safe='')}", body)
 
-    def _send(self, method: str, path: str, body: object = None) -> None:
+    def queues(self) -> list[str]:
+        """Their names."""
+        found = json.loads(self._send("GET", f"queues/{self._vhost}?columns=name"))
+        return [each["name"] for each in found]
+
+    def _send(self, method: str, path: str, body: object = None) -> bytes:
         content = None if body is None else json.dumps(body)
         try:
             self._http.request(method, f"/api/{path}", content, self._headers)
             answer = self._http.getresponse()
-            answer.read()
+            told = answer.read()
         except (OSError, HTTPException) as failure:
             raise self._refused(f"does not answer ({failure})") from failure
         if answer.status >= 300:
             raise self._refused(MEANINGS.get(answer.status, f"answers with {answer.status}"))
+        return told
 
     def _refused(self, why: str) -> SetupRefused:
         where = f"{self._http.host}:{self._http.port}"
@@ -69,15 +74,15 @@ class BrokerUsers:
 
 
 @contextmanager
-def broker_users(admin_url: str, *, vhost: str, ca_file: str | None) -> Iterator[BrokerUsers]:
+def broker_admin(admin_url: str, *, vhost: str, ca_file: str | None) -> Iterator[BrokerAdmin]:
     """:raises SetupRefused: from inside, too."""
     url = urlsplit(admin_url)
     credentials = f"{unquote(url.username or '')}:{unquote(url.password or '')}".encode()
     http = _connection(url.scheme, url.hostname or "", url.port, ca_file)
     try:
-        users = BrokerUsers(http, f"Basic {b64encode(credentials).decode()}", vhost)
-        users.check()
-        yield users
+        admin = BrokerAdmin(http, f"Basic {b64encode(credentials).decode()}", vhost)
+        admin.check()
+        yield admin
     finally:
         http.close()
 

@@ -14,6 +14,7 @@ import click
 
 from config.audit.commands import audit
 from config.check_command import check
+from config.dead_letter_command import dead_letters
 from config.keys import KEYS_FILE, fresh
 from config.settings import (
     KEYS,
@@ -23,11 +24,13 @@ from config.settings import (
     beside_stack,
     database_settings,
     embedded_settings,
+    environment,
     real_settings,
     setup_settings,
     table,
     with_kept_keys,
 )
+from config.topology_command import topology
 
 
 @click.group(help=__doc__.splitlines()[0] if __doc__ else None)
@@ -38,6 +41,8 @@ def main() -> None:
 
 main.add_command(audit)
 main.add_command(check)
+main.add_command(dead_letters)
+main.add_command(topology)
 
 
 @main.command()
@@ -69,14 +74,18 @@ def serve(program: str) -> None:
         settings = _settings(partial(real_settings, keys=KEYS))
         _settings(partial(load(catalogue().gateway_check), settings))
         _make_contact(settings, program)
-        _become_gunicorn()
+        _become_gunicorn(settings)
     _patch()
     from config import process
+    from config.preflight import StartRefused
     from config.rights import keys_needed
 
     settings = _settings(partial(real_settings, keys=keys_needed(program)))
     _make_contact(settings, program)
-    process.serve(settings, program)
+    try:
+        process.serve(settings, program)
+    except StartRefused as refused:
+        raise click.ClickException(str(refused)) from refused
 
 
 @main.command()
@@ -136,15 +145,16 @@ def rotate(embedded: bool) -> None:
 def setup(folder: Path) -> None:
     """Make a broker user and a database user for each program, with no more rights than it needs.
 
-    AMQP_ADMIN_URL and DATABASE_URL must name administrators. Each program's own addresses are
-    written to FOLDER/<program>.env, with new passwords each time.
+    AMQP_URI, AMQP_ADMIN_URL and DATABASE_URL must name administrators: what `clinic topology` makes
+    is made first. Each program's own addresses are written to FOLDER/<program>.env, with new
+    passwords each time.
     """
     settings = _settings(setup_settings)
     from config.broker_users import SetupRefused
     from config.setup import set_up
 
     try:
-        files = set_up(settings, folder)
+        files = set_up(settings, folder, tell=click.echo)
     except SetupRefused as refused:
         raise click.ClickException(str(refused)) from refused
     for file in files:
@@ -239,16 +249,24 @@ def _make_contact(settings: Settings, program: str) -> None:
         raise click.ClickException(str(refused)) from refused
 
 
-def _become_gunicorn() -> None:
+def _become_gunicorn(settings: Settings) -> None:
+    from config.gateway_operations import room_for_metrics
+    from config.preflight import StartRefused, open_listener
     from config.programs import catalogue
 
-    here = Path(__file__).parent
-    os.execv(  # nosec B606 # no shell is what we want
+    here, port = Path(__file__).parent, settings.operations_port
+    try:
+        # Known to be free, or 0, which always is; gunicorn takes the port itself.
+        open_listener(settings.host, port, setting="OPERATIONS_PORT").close()
+    except StartRefused as refused:
+        raise click.ClickException(str(refused)) from refused
+    os.execve(  # nosec B606 # no shell is what we want
         sys.executable,
         [
             sys.executable, "-m", "gunicorn", "--config", str(here / "gunicorn.conf.py"),
             catalogue().gateway_wsgi,
         ],
+        environment() | (room_for_metrics() if port else {}),
     )
 
 

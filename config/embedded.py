@@ -4,6 +4,7 @@ SQLite files instead of MySQL, kombu's memory transport instead of RabbitMQ; all
 code that the real mode runs.
 """
 
+import logging
 import random
 import time
 from collections.abc import Sequence
@@ -11,8 +12,10 @@ from datetime import timedelta
 from typing import Protocol
 
 import eventlet
+from kombu import Connection
 
 from config import logs, migration, process
+from config.broker_layout import declare_on, layout
 from config.clock import utc_now
 from config.embedded_http import serve
 from config.encryption import Vault
@@ -20,6 +23,8 @@ from config.messaging import memory
 from config.preflight import held_folder, listener
 from config.programs import catalogue, load
 from config.settings import Settings, with_kept_keys
+
+_log = logging.getLogger("embedded")
 
 STOP_SECONDS = 4.0
 
@@ -55,7 +60,7 @@ def run(settings: Settings) -> None:
         logs.configure(level=settings.log_level, readable=True)
         settings = with_kept_keys(settings)
         ended = process.on_signal()
-        memory.install()
+        _prepare_broker(settings)
         for name, scripts in catalogue().databases.items():
             vault = Vault(settings.keys.data, settings.keys.index, name)
             migration.upgrade(scripts=scripts, url=settings.database(name), vault=vault)
@@ -72,6 +77,13 @@ def run(settings: Settings) -> None:
             application.close()
             process.stop(runner, seconds=STOP_SECONDS)
             print(f"Stopped. The data stays in {settings.data_dir}", flush=True)
+
+
+def _prepare_broker(settings: Settings) -> None:
+    """Before anything is published: its queues are made anew at each start, and empty."""
+    memory.install()
+    with Connection(settings.amqp_uri) as connection:
+        declare_on(connection, layout(catalogue(), settings), tell=_log.debug)
 
 
 def banner(settings: Settings, logins: Sequence[Login], *, seconds: float) -> str:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from urllib.parse import urlsplit
 
-from amqp.exceptions import AccessRefused, NotAllowed
+from amqp.exceptions import AccessRefused, NotAllowed, NotFound
 from kombu import Connection, Exchange
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from sqlalchemy.exc import DBAPIError
 
+from config.broker_rights import BrokerRights
 from config.database import error_number
 from config.messaging.connection import BROKEN, open_connection
 from config.migration import is_migrated
@@ -31,15 +32,17 @@ DENIED = (1044, 1045, 1142, 1130)
 NO_SUCH_DATABASE = 1049
 
 ITS_FILE = "Start {} with the addresses that `clinic setup` wrote last for it, and with no other's."
+NO_TOPOLOGY = (
+    "AMQP_URI: the broker at {} is not prepared ({}): run `clinic topology` first, with the same "
+    "EVENT_RETRY_SECONDS."
+)
 NOT_MIGRATED = "DATABASE_URL: {} at {} is not migrated: run `clinic migrate` first."
 
 
 def make_contact(settings: Settings, program: str) -> None:
     """:raises StartRefused: naming the server that refuses, and whom; never a password."""
-    rights = own_rights(program)
-    _try(
-        "AMQP_URI", settings.amqp_uri, lambda: _broker(settings, program, rights.broker.exchanges)
-    )
+    rights = own_rights(program, settings.event_retry_seconds)
+    _try("AMQP_URI", settings.amqp_uri, lambda: _broker(settings, program, rights.broker))
     _try(
         "DATABASE_URL",
         settings.database_url,
@@ -62,7 +65,7 @@ def _try(name: str, address: str, contact: Callable[[], None]) -> None:
         _log.warning("server does not answer yet; it is waited for", extra=fields)
 
 
-def _broker(settings: Settings, program: str, exchanges: Iterable[str]) -> None:
+def _broker(settings: Settings, program: str, rights: BrokerRights) -> None:
     refused = partial(_refused, "AMQP_URI", settings.amqp_uri, advice=ITS_FILE.format(program))
     try:
         connection = open_connection(
@@ -73,17 +76,26 @@ def _broker(settings: Settings, program: str, exchanges: Iterable[str]) -> None:
     except NotAllowed:
         raise refused("its virtual host") from None
     try:
-        _declare(connection, exchanges)
+        _declare(connection, rights)
     except AccessRefused:
         raise refused(f"what {program} needs to do there") from None
+    except NotFound as missing:
+        where = _where("AMQP_URI", settings.amqp_uri)
+        raise StartRefused(NO_TOPOLOGY.format(where, missing.reply_text)) from None
     finally:
         connection.collect(socket_timeout=0.1)
 
 
-def _declare(connection: Connection, exchanges: Iterable[str]) -> None:
-    """As the program will itself; among its exchanges is always one that the others may not."""
-    for name in exchanges:
-        Exchange(name, type="topic", durable=True)(connection.default_channel).declare()
+def _declare(connection: Connection, rights: BrokerRights) -> None:
+    """As the program will itself; among its exchanges is always one that the others may not.
+
+    What it may not declare must be there: without it, what fails could not be put aside.
+    """
+    for name in rights.exchanges:
+        found = name not in rights.declared
+        Exchange(name, type="topic", durable=True)(connection.default_channel).declare(
+            passive=found
+        )
 
 
 def _databases(settings: Settings, program: str, names: Iterable[str]) -> None:

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from config.environments import administrator, environment_of, keep, kept_values
+from config.environments import (
+    administrator,
+    environment_of,
+    keep,
+    kept_values,
+    operations_ports,
+    operations_urls,
+)
 from config.keys import KEYS_FILE, kept
 from config.preflight import StartRefused, check_reachable, held_folder, listener
 from config.programs import OPERATOR, catalogue
@@ -29,6 +36,7 @@ Ready?     {url}/readyz
 Shell:     make shell
 Servers:   AMQP_URI, DATABASE_URL and REDIS_URL are in {addresses}
 Events:    CONSUMER_AMQP_URI there is for subscribers, such as those in docs/consumers
+Metrics:   /metrics, /livez and /readyz of each program are at its ..._OPERATIONS_URL there
 Stop:      Ctrl-C ends all of it
 """
 NOT_READY = """
@@ -73,7 +81,7 @@ def _makes_users(given: Mapping[str, str]) -> bool:
 
 
 def _prepare(folder: Path, environ: Mapping[str, str], *, users: bool) -> dict[str, Addresses]:
-    """Migrate, and make the programs' users; their addresses, by program.
+    """Migrate, prepare the broker, and make the programs' users; their addresses, by program.
 
     :raises StartRefused:
     """
@@ -81,8 +89,9 @@ def _prepare(folder: Path, environ: Mapping[str, str], *, users: bool) -> dict[s
     with ExitStack() as ending:
         # Side by side: neither needs the other, and each takes a second to load.
         running = [ending.enter_context(_begun(environ, "migrate"))]
-        if users:
-            running.append(ending.enter_context(_begun(environ, "setup", "--into", str(folder))))
+        # The former does what the latter does, too.
+        broker = ("setup", "--into", str(folder)) if users else ("topology",)
+        running.append(ending.enter_context(_begun(environ, *broker)))
         codes = [process.wait() for process in running]
     if any(codes):
         raise StartRefused("The servers could not be made ready; the line above says why.")
@@ -106,14 +115,16 @@ def _run_programs(
         login = _login(settings, environ)
         _say(text.format(title=catalogue().title, url=url, addresses=file, login=login))
 
-    keep(file, _addresses_beside(environ, own))
+    ports = operations_ports(catalogue().names, settings)
+    keep(file, _addresses_beside(environ, own) | operations_urls(ports, settings))
     try:
         return run_together(
             programs=[
                 Program(
                     name,
                     _clinic("serve", name),
-                    environment_of(name, everything=environ, own=own.get(name, {})),
+                    environment_of(name, everything=environ, own=own.get(name, {}))
+                    | {"OPERATIONS_PORT": str(ports[name])},
                 )
                 for name in catalogue().names
             ],
@@ -127,7 +138,9 @@ def _addresses_beside(environ: Addresses, own: Mapping[str, Addresses]) -> dict[
     """A shell calls as the operator; other commands need the databases' administrator."""
     consumer = own.get(CONSUMER, environ)["AMQP_URI"]
     servers = {name: environ[name] for name in SERVERS} | {**own.get(OPERATOR, {})}
-    return servers | {"CONSUMER_AMQP_URI": consumer}
+    # By these the exchanges are named that a dead letter goes back by.
+    retries = {name: environ[name] for name in ("EVENT_RETRY_SECONDS",) if name in environ}
+    return servers | {"CONSUMER_AMQP_URI": consumer} | retries
 
 
 def _login(settings: Settings, environ: Mapping[str, str]) -> str:

@@ -44,16 +44,20 @@ def held_folder(folder: Path) -> Iterator[None]:
 @contextmanager
 def listener(host: str, port: int) -> Iterator[socket.socket]:
     """A socket that listens there."""
+    with open_listener(host, port) as opened:
+        yield opened
+
+
+def open_listener(host: str, port: int, *, setting: str = "PORT") -> socket.socket:
+    """:raises StartRefused: advising to set ``setting``."""
     try:
-        opened = socket.create_server((host, port), backlog=128)
+        return socket.create_server((host, port), backlog=128)
     except OSError as refused:
         if refused.errno == errno.EADDRINUSE:
             why = "is in use by another program"
         else:
             why = f"cannot be opened on {host} ({refused.strerror})"
-        raise StartRefused(f"Port {port} {why}. Set PORT to another one.") from refused
-    with opened:
-        yield opened
+        raise StartRefused(f"Port {port} {why}. Set {setting} to another one.") from refused
 
 
 def check_reachable(name: str, address: str) -> None:

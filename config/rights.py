@@ -1,16 +1,11 @@
 """What each program may do on the broker and in the databases: what its class shows it needs."""
 
-import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from typing import Any
-
-from nameko.events import BROADCAST, SINGLETON, EventHandler
-from nameko.extensions import ENTRYPOINT_EXTENSIONS_ATTR
-from nameko.rpc import Rpc
 
 from config.broker_rights import (
     ANY_SERVICE,
@@ -18,17 +13,29 @@ from config.broker_rights import (
     RPC,
     SHELL_QUEUE,
     SHELL_REPLIES,
+    WAKE_QUEUE,
     BrokerRights,
     asks,
+    hear,
     hears,
     publish,
     queue,
+    send,
     subscribe,
+    take,
 )
-from config.messaging.outbox import OutboxRelay
-from config.messaging.peers import Peers
+from config.entrypoints import (
+    RANDOM,
+    answers,
+    event_sources,
+    handlers,
+    peers,
+    relays,
+    writes_outbox,
+)
 from config.messaging.rpc import REPLY_TO
-from config.programs import GATEWAY, OPERATOR, Catalogue, catalogue
+from config.messaging.topology import DEAD_LETTERS, OUTBOX_WAKE, delay
+from config.programs import GATEWAY, OPERATOR, Catalogue, Program, catalogue
 from config.settings import KEYS, SERVICE_KEYS, STORE_KEYS
 
 AUDIT = "audit"
@@ -49,51 +56,41 @@ class Rights:
     databases: Mapping[str, frozenset[str]]
 
 
-def all_rights(catalogue: Catalogue) -> dict[str, Rights]:
-    """By program, the gateway among them, the operator at `nameko shell`, and the consumer."""
+def all_rights(catalogue: Catalogue, retries: Sequence[int]) -> dict[str, Rights]:
+    """By program, the gateway among them, the operator at `nameko shell`, and the consumer.
+
+    :param retries: EVENT_RETRY_SECONDS, by which the exchanges of delayed events are named.
+    """
     classes = {program.name: program.service() for program in catalogue.programs}
-    answering = {name: cls.name for name, cls in classes.items() if _has(cls, Rpc)}
+    answering = {name: cls.name for name, cls in classes.items() if answers(cls)}
     asked = answering.values()
     rights = {
         program.name: Rights(
-            broker=_of_service(classes[program.name], asked),
+            broker=_of_service(program, retries, asked),
             databases=_databases(
                 catalogue, program.database, audits=program.name in answering
             ),
         )
         for program in catalogue.programs
     }
+    events = (f"{source}.events" for source in event_sources(classes.values()))
     return rights | {
         GATEWAY: Rights(
             broker=asks(map(re.escape, asked), OUR_REPLIES),
             databases=_databases(catalogue, GATEWAY, audits=True),
         ),
-        # Any service, so that Nameko can say that there is none of that name.
-        OPERATOR: Rights(broker=asks([ANY_SERVICE], SHELL_REPLIES, SHELL_QUEUE), databases={}),
-        CONSUMER: Rights(broker=hears(event_exchanges(catalogue)), databases={}),
+        OPERATOR: Rights(broker=_operator(classes.values(), retries), databases={}),
+        CONSUMER: Rights(broker=hears(events), databases={}),
     }
 
 
-def own_rights(program: str) -> Rights:
+def own_rights(program: str, retries: Sequence[int]) -> Rights:
     """As in ``all_rights``, but without whom it calls: that takes every other one's class."""
     if program == GATEWAY:
         return Rights(asks([], OUR_REPLIES), _databases(catalogue(), GATEWAY, audits=True))
     entry = catalogue().program(program)
-    cls = entry.service()
-    databases = _databases(catalogue(), entry.database, audits=_has(cls, Rpc))
-    return Rights(_of_service(cls, asked=()), databases)
-
-
-def event_exchanges(catalogue: Catalogue) -> list[str]:
-    """Those that some program publishes its events on."""
-    classes = (program.service() for program in catalogue.programs)
-    relays = (
-        extension
-        for cls in classes
-        for _, extension in inspect.getmembers(cls)
-        if isinstance(extension, OutboxRelay)
-    )
-    return sorted({f"{relay.source}.events" for relay in relays})
+    databases = _databases(catalogue(), entry.database, audits=answers(entry.service()))
+    return Rights(_of_service(entry, retries, asked=()), databases)
 
 
 def keys_needed(program: str) -> tuple[str, ...]:
@@ -101,10 +98,10 @@ def keys_needed(program: str) -> tuple[str, ...]:
     if program == GATEWAY:
         return KEYS
     cls = catalogue().program(program).service()
-    if _has(cls, Rpc):
+    if answers(cls):
         return SERVICE_KEYS
     # Who asks others unasked signs that itself.
-    return (CALLERS, *STORE_KEYS) if _asks(cls) else STORE_KEYS
+    return (CALLERS, *STORE_KEYS) if peers(cls) else STORE_KEYS
 
 
 def _databases(catalogue: Catalogue, own: str, *, audits: bool) -> dict[str, frozenset[str]]:
@@ -113,47 +110,55 @@ def _databases(catalogue: Catalogue, own: str, *, audits: bool) -> dict[str, fro
     return {name: wanted[name] for name in wanted if name in catalogue.databases}
 
 
-def _of_service(cls: Any, asked: Iterable[str]) -> BrokerRights:
-    return reduce(or_, _parts(cls, asked), BrokerRights())
+def _of_service(
+    program: Program, retries: Sequence[int], asked: Iterable[str]
+) -> BrokerRights:
+    cls = program.service()
+    parts = (*_calls(cls, asked), *_outbox(cls, program.database), *_events(cls, retries))
+    return reduce(or_, parts, BrokerRights())
 
 
-def _parts(cls: Any, asked: Iterable[str]) -> Iterator[BrokerRights]:
-    """What each of the class's extensions needs."""
-    if _has(cls, Rpc):
-        yield queue(re.escape(f"rpc-{cls.name}"))
+def _calls(cls: Any, asked: Iterable[str]) -> Iterator[BrokerRights]:
+    if answers(cls):
+        name = f"rpc-{cls.name}"
+        yield queue(re.escape(name))
         yield subscribe(RPC, re.escape(f"{cls.name}.*"))
         yield publish(RPC, REPLY_TO)
-    for _, extension in inspect.getmembers(cls):
-        if isinstance(extension, OutboxRelay):
-            yield publish(f"{extension.source}.events", ".*")
-        if isinstance(extension, Peers):
-            names = {*asked} - {cls.name} if extension.services is None else extension.services
-            yield asks(map(re.escape, names), OUR_REPLIES)
-    for method, entrypoint in _entrypoints(cls):
-        if isinstance(entrypoint, EventHandler):
-            exchange, event = f"{entrypoint.source_service}.events", entrypoint.event_type
-            yield queue(_event_queue(cls.name, method, entrypoint))
-            yield subscribe(exchange, re.escape(event))
+        yield send(DEAD_LETTERS, re.escape(name))
+    for extension in peers(cls):
+        names = {*asked} - {cls.name} if extension.services is None else extension.services
+        yield asks(map(re.escape, names), OUR_REPLIES)
 
 
-def _entrypoints(cls: Any) -> Iterator[tuple[str, Any]]:
-    for name, method in inspect.getmembers(cls, inspect.isfunction):
-        for entrypoint in getattr(method, ENTRYPOINT_EXTENSIONS_ATTR, ()):
-            yield name, entrypoint
+def _outbox(cls: Any, source: str) -> Iterator[BrokerRights]:
+    """The source of events has the name of its database."""
+    if writes_outbox(cls):
+        yield send(OUTBOX_WAKE, re.escape(source))
+    for relay in relays(cls):
+        yield publish(f"{relay.source}.events", ".*")
+        yield queue(WAKE_QUEUE) | hear(OUTBOX_WAKE, re.escape(relay.source))
 
 
-def _asks(cls: Any) -> bool:
-    return any(isinstance(extension, Peers) for _, extension in inspect.getmembers(cls))
+def _events(cls: Any, retries: Sequence[int]) -> Iterator[BrokerRights]:
+    for name, handler in handlers(cls):
+        yield queue(_pattern(name))
+        yield subscribe(f"{handler.source_service}.events", re.escape(handler.event_type))
+        yield send(DEAD_LETTERS, _pattern(name))
+        for seconds in retries:
+            yield send(delay(seconds).name, _pattern(name))
 
 
-def _has(cls: Any, kind: type) -> bool:
-    return any(isinstance(entrypoint, kind) for _, entrypoint in _entrypoints(cls))
+def _operator(classes: Iterable[Any], retries: Sequence[int]) -> BrokerRights:
+    """Calls whom there is, and looks after dead letters: a replayed one goes by the way that is
+    limited to the queues of events, and where it waits the least."""
+    shortest = delay(retries[0]).name
+    names = {_pattern(name) for cls in classes for name, _ in handlers(cls)}
+    replay = (send(shortest, name) for name in names)
+    # Any service, so that Nameko can say that there is none of that name.
+    calls = asks([ANY_SERVICE], SHELL_REPLIES, SHELL_QUEUE)
+    return reduce(or_, replay, calls | take(DEAD_LETTERS))
 
 
-def _event_queue(service: str, method: str, handler: EventHandler) -> str:
-    """The name that Nameko gives to the handler's queue."""
-    name = re.escape(f"evt-{handler.source_service}-{handler.event_type}")
-    if handler.handler_type is SINGLETON:
-        return name
-    name += re.escape(f"--{service}.{method}")
-    return f"{name}-.+" if handler.handler_type is BROADCAST else name
+def _pattern(name: str) -> str:
+    """Of the queue with this name, or of all whose name has any end."""
+    return ".+".join(re.escape(part) for part in name.split(RANDOM))

@@ -40,7 +40,8 @@ from config.variables import (
 __all__ = [
     "KEYS", "SERVERS", "SERVICE_KEYS", "STORE_KEYS", "VARIABLES", "Settings", "SettingsError",
     "beside_stack", "database_settings", "embedded_settings", "environment", "local_settings",
-    "real_settings", "setup_settings", "stack_file", "table", "with_kept_keys", "with_keys",
+    "real_settings", "setup_settings", "stack_file", "table", "topology_settings",
+    "with_kept_keys", "with_keys",
 ]
 
 EMBEDDED_BROKER = "memory://localhost/"
@@ -152,11 +153,11 @@ def database_settings(keys: Iterable[str]) -> Settings:
     return _real(env, keys, ("DATABASE_URL",))
 
 
-def beside_stack() -> Settings:
+def beside_stack(servers: Iterable[str] = SERVERS) -> Settings:
     """As ``real_settings``; what is not set is taken from the stack that runs here."""
     env = Env()
     env.read_env(stack_file(Path(env.str("DATA_DIR", DEFAULTS["DATA_DIR"]))), recurse=False)
-    return _real(env, keys=())
+    return _real(env, keys=(), servers=servers)
 
 
 def _real(env: Env, keys: Iterable[str], servers: Iterable[str] = SERVERS) -> Settings:
@@ -195,6 +196,19 @@ def setup_settings() -> Settings:
         raise SettingsError(f"{listed(missing)} must be set, for an administrator.")
     check_addresses(addresses, trust_local=_trust_local(env))
     return _read(env, addresses | {"REDIS_URL": ""})
+
+
+def topology_settings() -> Settings:
+    """For who declares what is on the broker; AMQP_ADMIN_URL may be left out.
+
+    :raises SettingsError: naming what is missing or unusable.
+    """
+    env = Env()
+    addresses = {name: env.str(name, "") for name in ("AMQP_URI", "AMQP_ADMIN_URL")}
+    if not addresses["AMQP_URI"]:
+        raise SettingsError("AMQP_URI must be set, for an administrator.")
+    check_addresses(addresses, trust_local=_trust_local(env))
+    return _read(env, dict.fromkeys(SERVERS, "") | addresses)
 
 
 def _trust_local(env: Env) -> bool:

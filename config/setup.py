@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,13 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
-from config.broker_users import BrokerUsers, SetupRefused, broker_users, vhost_of
+from config.broker_layout import prepare_broker
+from config.broker_users import BrokerAdmin, SetupRefused, broker_admin, vhost_of
 from config.database import connect, error_number
 from config.database_users import make_user
 from config.environments import keep
 from config.programs import catalogue
-from config.rights import Rights, all_rights, event_exchanges
+from config.rights import Rights, all_rights
 from config.settings import Settings
 from config.tls import database_address
 
@@ -32,7 +33,7 @@ class _Installation:
 
     settings: Settings
     prefix: str
-    broker: BrokerUsers
+    broker: BrokerAdmin
     databases: Connection
 
     def addresses(self, program: str, rights: Rights) -> dict[str, str]:
@@ -48,11 +49,12 @@ class _Installation:
         return addresses
 
 
-def set_up(settings: Settings, folder: Path) -> list[Path]:
-    """Make or renew every user, and write each one's addresses to ``folder/<program>.env``.
+def set_up(settings: Settings, folder: Path, *, tell: Callable[[str], None]) -> list[Path]:
+    """Prepare the broker, make or renew every user, and write their addresses to ``folder``.
 
-    Passwords are new each time. Whoever is connected stays connected; programs must be started
-    again with the new file before they can connect anew.
+    Those of each program are in ``<program>.env``. Passwords are new each time. Whoever is
+    connected stays connected; programs must be started again with the new file before they can
+    connect anew.
 
     :raises SetupRefused: then some users may have been renewed already, and it can be run again;
         none has where ``folder`` cannot be written.
@@ -60,17 +62,17 @@ def set_up(settings: Settings, folder: Path) -> list[Path]:
     _check_writable(folder)
     admin = database_address(make_url(settings.database_url), settings.tls_ca_file)
     vhost, ca_file = vhost_of(settings.amqp_uri), settings.tls_ca_file
+    retries = settings.event_retry_seconds
     with (
-        broker_users(settings.amqp_admin_url, vhost=vhost, ca_file=ca_file) as broker,
+        broker_admin(settings.amqp_admin_url, vhost=vhost, ca_file=ca_file) as broker,
         _administrator(admin) as databases,
     ):
         installation = _Installation(settings, admin.database or "clinic", broker, databases)
-        # Consumers may not declare them, and the programs do so with the first event only.
-        for exchange in event_exchanges(catalogue()):
-            broker.make_exchange(exchange)
+        # What the users may not declare themselves is there before them.
+        prepare_broker(catalogue(), settings, tell=tell)
         return [
             _write(folder, program, installation.addresses(program, rights))
-            for program, rights in all_rights(catalogue()).items()
+            for program, rights in all_rights(catalogue(), retries).items()
         ]
 
 

@@ -9,7 +9,7 @@ from config.housekeeping import HOURLY, Housekeeping
 from config.messaging.events import event_handler
 from config.service_database import Database
 from gateway.accounts import FAMILIAR_FOR, Accounts, FamiliarAddresses, Sessions
-from gateway.models import Answer, GatewayBase
+from gateway.models import Answer, GatewayBase, Inbox
 from schemas import errors
 from schemas.accounts import PATIENT
 from schemas.events import read_event
@@ -22,7 +22,7 @@ BATCH = 1000
 class GatewayBackground(Housekeeping):
     name = "gateway_background"
 
-    store = Database(GatewayBase, answers=Answer, errors=errors)
+    store = Database(GatewayBase, answers=Answer, errors=errors, inbox=Inbox)
 
     @event_handler("patient", "erased", expected_exceptions=errors.InvalidInput)
     def patient_erased(self, event: object) -> None:
@@ -31,9 +31,7 @@ class GatewayBackground(Housekeeping):
         :raises InvalidInput: when it is no such event.
         """
         patient_id = read_event(event, source="patient", name="erased")["patient_id"]
-        self.store.transact(
-            lambda transaction: Accounts(transaction).close_for(PATIENT, patient_id)
-        )
+        self.store.once(lambda transaction: Accounts(transaction).close_for(PATIENT, patient_id))
 
     @timer(interval=HOURLY, eager=True)
     def forget_old_sign_ins(self) -> None:

@@ -117,4 +117,6 @@ def read_event(event: object, *, source: str, name: str) -> dict[str, Any]:
     told = load(EventSchema(unknown=EXCLUDE), event)
     if told["type"] != f"{source}.{name}":
         raise InvalidInput({"type": f"Must be {source}.{name}."})
+    if told["source"] != f"/{source}":
+        raise InvalidInput({"source": f"Must be /{source}."})
     return load(DATA[source](unknown=EXCLUDE), told["data"])

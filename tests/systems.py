@@ -182,6 +182,8 @@ def real_system(
     environments = dict.fromkeys(catalogue().names, environ)
     if "AMQP_ADMIN_URL" in addresses:
         environments = least_rights(folder / "programs", environ)
+    else:
+        succeed(clinic("topology"), environ=environ)
     url = f"http://127.0.0.1:{port}"
     with ExitStack() as programs:
         processes = [
@@ -216,10 +218,10 @@ def succeed(argv: list[str], *, environ: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def raising(amqp_uri: str, *, log: Path) -> Iterator[subprocess.Popen]:
+def raising(amqp_uri: str, *, log: Path, operations_port: int = 0) -> Iterator[subprocess.Popen]:
     """The service of tests/contract/raising_service.py, consuming."""
     program = Path(__file__).parent / "contract" / "raising_service.py"
-    argv = [sys.executable, str(program), amqp_uri]
+    argv = [sys.executable, str(program), amqp_uri, str(operations_port)]
     with running(argv, environ=plain_environ(), log=log) as process:
         until = time.monotonic() + READY_SECONDS
         while "started" not in log.read_text():

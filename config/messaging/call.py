@@ -109,5 +109,5 @@ def _first(form: re.Pattern[str], *values: object) -> object:
 
 
 def _is_time(value: object) -> bool:
-    """Not so for NaN, which is neither below nor above anything."""
-    return isinstance(value, int | float) and -LATEST < value < LATEST
+    """Not so for NaN, which is neither below nor above anything, and for True, which is 1."""
+    return type(value) in (int, float) and -LATEST < value < LATEST  # type: ignore[operator]

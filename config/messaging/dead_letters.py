@@ -1,27 +1,53 @@
 """Messages that nothing can be done with: kept aside, for an operator to look at."""
 
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from nameko.amqp.publish import Publisher
+from amqp.exceptions import ChannelError, MessageNacked
+from kombu import Exchange, Message
+from nameko.amqp.publish import Publisher, UndeliverableMessage, get_producer
 from nameko.constants import AMQP_SSL_CONFIG_KEY, AMQP_URI_CONFIG_KEY
 
-from config.messaging.topology import dead_letters
+from config.messaging.connection import BROKEN
+from config.messaging.topology import dead_letters, delay
 
-# Headers of a dead letter.
-REASON, QUEUE, DIED_AT = "x-reason", "x-queue", "x-died-at"
+# Headers of a dead letter; LETTER is its id, which it keeps when it is sent again.
+REASON, QUEUE, DIED_AT, LETTER = "x-reason", "x-queue", "x-died-at", "x-letter"
+# Of an event: how often it was tried, and what was raised the last time.
+ATTEMPTS, ERROR = "x-attempts", "x-error"
+# Of an event that will be tried again: how often it failed.
+ATTEMPT = "x-attempt"
 CONFIRM_SECONDS = 5.0
+NO_ROUTE = 312
+# What `publish` raises when the broker did not take a message, or nobody knows whether it did.
+NOT_TAKEN = (*BROKEN, MessageNacked, UndeliverableMessage)
 
 
 class SafePublisher(Publisher):
     """Returns when the broker has the message in a queue, and bounds the wait for that."""
 
-    use_confirms = True
-    mandatory = True
     # Once more, at once, for a pooled connection that died unnoticed.
     retry_policy = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
     # A dict of its own: Nameko writes `confirm_publish` into the class's.
     transport_options = {**retry_policy, "interval_max": 0}
+
+    def publish(self, payload: Any, **kwargs: Any) -> None:
+        """:raises OSError, AMQPError, OperationalError, MessageNacked, UndeliverableMessage:"""
+        with get_producer(
+            self.amqp_uri, True, self.ssl, None, self.transport_options
+        ) as producer:
+            try:
+                producer.publish(
+                    payload, mandatory=True, retry=True, retry_policy=self.retry_policy,
+                    **{"delivery_mode": self.delivery_mode, **self.publish_kwargs, **kwargs},
+                )
+            except NOT_TAKEN as failure:
+                # The broker's answer may still come, and would be taken for the next one's.
+                producer.connection.collect(socket_timeout=0.1)
+                if isinstance(failure, ChannelError) and failure.reply_code == NO_ROUTE:
+                    raise UndeliverableMessage() from failure
+                raise
 
 
 def safe_publisher(config: Mapping[str, Any]) -> SafePublisher:
@@ -39,15 +65,37 @@ def bury(
 ) -> None:
     """Keep ``body`` as a dead letter of ``queue``; on return the broker has it.
 
-    :param headers: among them REASON and DIED_AT.
-    :raises OSError, AMQPError, OperationalError, UndeliverableMessage: then it must not be
-        acknowledged where it came from.
+    :param headers: among them REASON and DIED_AT; without LETTER, it gets an id of its own.
+    :param properties: among them its content type.
+    :raises OSError, AMQPError, OperationalError, MessageNacked, UndeliverableMessage: NOT_TAKEN;
+        then it must not be acknowledged where it came from.
     """
+    own = {LETTER: uuid.uuid4().hex} | {**headers} | {QUEUE: queue}
+    _keep(config, body, dead_letters(), queue=queue, headers=own, **properties)
+
+
+def put_off(
+    config: Mapping[str, Any], body: bytes | str, *, queue: str, seconds: int,
+    headers: Mapping[str, Any], **properties: Any,
+) -> None:
+    """Have ``body`` come to ``queue`` after so long, one of EVENT_RETRY_SECONDS.
+
+    :raises OSError, AMQPError, OperationalError, MessageNacked, UndeliverableMessage: as ``bury``.
+    """
+    _keep(config, body, delay(seconds), queue=queue, headers=headers, **properties)
+
+
+def raw(message: Message) -> bytes:
+    """Its body as it came; py-amqp decodes what names an encoding that it knows."""
+    body = message.body
+    return body.encode(errors="backslashreplace") if isinstance(body, str) else bytes(body)
+
+
+def _keep(
+    config: Mapping[str, Any], body: bytes | str, exchange: Exchange, *, queue: str,
+    headers: Mapping[str, Any], **properties: Any,
+) -> None:
+    # By its name: given itself, the exchange would be declared first, which needs a right.
     safe_publisher(config).publish(
-        body,
-        exchange=dead_letters(),
-        routing_key=queue,
-        headers={**headers, QUEUE: queue},
-        serializer=None,
-        **properties,
+        body, exchange=exchange.name, routing_key=queue, headers={**headers}, **properties
     )

@@ -1,11 +1,15 @@
-"""Reacting to another service's events: again and again, until the effect is committed.
+"""Reacting to another service's events: until the effect is committed, or an operator is asked.
 
 Nameko by itself acknowledges an event whose handler failed, and it is lost; or gives it back at
-once, and the same failure comes round a thousand times a second.
+once, and the same failure comes round a thousand times a second. Here it rests in queues of
+delayed events, longer each time, while others are handled; after the last of them it is kept as a
+dead letter. What the handler does to its database goes through ``Store.once``.
 """
 
 import logging
+import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import eventlet
@@ -14,29 +18,58 @@ from nameko.containers import WorkerContext
 from nameko.events import EventHandler as StockEventHandler
 from nameko.exceptions import ContainerBeingKilled
 
-from config.messaging.call import CORRELATION, complete
+from config.clock import utc_now
+from config.messaging.call import CORRELATION, KEY, complete
 from config.messaging.connection import BROKEN
-from config.messaging.rpc import QueueConsumer
+from config.messaging.consumer import QueueConsumer
+from config.messaging.dead_letters import (
+    ATTEMPT,
+    ATTEMPTS,
+    DIED_AT,
+    ERROR,
+    LETTER,
+    NOT_TAKEN,
+    REASON,
+    bury,
+    put_off,
+    raw,
+)
+from config.messaging.frames import UNREADABLE
+from config.messaging.inbox import LONGEST_EVENT_ID
+from config.messaging.junk import LARGEST_BYTES, Junk
+from config.messaging.topology import queue_arguments
+from config.metrics import EVENTS_HANDLED
 
 _log = logging.getLogger("events")
 
-# A failed event is given back after this long, and its place in the queue's window is free again.
+# What the broker does not take is given back after this long.
 PAUSE_SECONDS = 1.0
+# As much as the inbox holds.
+_ID = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_EVENT_ID}}}")
 
 
 class EventHandler(StockEventHandler):
     """Delivers an event until its method returns or refuses it, so the method must be repeatable.
 
-    ``expected_exceptions`` are refusals: of such an event nothing will ever come, so it is dropped.
+    ``expected_exceptions`` are refusals: of such an event nothing will ever come, so it is a dead
+    letter at once.
     """
 
     queue_consumer = QueueConsumer()
 
+    def setup(self) -> None:
+        super().setup()
+        config = self.container.config
+        self.queue.queue_arguments = queue_arguments(config["QUEUE_TYPE"])
+        self.retries: tuple[int, ...] = config["EVENT_RETRY_SECONDS"]
+
     def handle_message(self, body: Any, message: Message) -> None:
+        number = body.get("id") if isinstance(body, dict) else None
+        if not isinstance(number, str) or not _ID.fullmatch(number):
+            self.refuse(message, Junk("no event"))
+            return
         # Nothing that the headers say about a caller counts: the relay sends none.
-        context: dict[str, Any] = {}
-        if isinstance(body, dict):
-            context[CORRELATION] = body.get("correlationid")
+        context: dict[str, Any] = {KEY: number, CORRELATION: body.get("correlationid")}
         complete(context, seconds=self.container.config["CALL_SECONDS"])
         try:
             self.container.spawn_worker(
@@ -49,28 +82,99 @@ class EventHandler(StockEventHandler):
         except ContainerBeingKilled:
             self.queue_consumer.requeue_message(message)
 
+    def refuse(self, message: Message, junk: Junk) -> None:
+        """Put aside what cannot be handed to the method: as it is, if it can be kept."""
+        if message.content_type == UNREADABLE or len(message.body) > LARGEST_BYTES:
+            self.queue_consumer.refuse(self.queue.name, message, junk)
+        else:
+            self._finish(message, "dead", partial(self._bury, message, junk.reason))
+
     def _settle(
         self, message: Message, worker: WorkerContext, result: Any, exc_info: Any
     ) -> tuple[Any, Any]:
-        settle = self._answer(message, exc_info)
-        try:
-            # What came over a connection that is gone, the broker gives to somebody again.
-            if message.channel.connection:
-                settle()
-        except BROKEN as broken:
-            # Raised on, it would end the whole service, as Nameko has it.
-            _log.warning("event not settled", extra={"error": type(broken).__name__})
+        if exc_info is None:
+            self._finish(message, "seen" if worker.data.get("replayed") else "done")
+        elif issubclass(exc_info[0], self.expected_exceptions):
+            self._finish(message, "dead", partial(self._bury, message, "refused", exc_info[0]))
+        elif (failed := self._failed(message)) < len(self.retries):
+            self._finish(message, "retried", partial(self._put_off, message, failed))
+        else:
+            self._finish(message, "dead", partial(self._bury, message, "failed", exc_info[0]))
         return result, exc_info
 
-    def _answer(self, message: Message, exc_info: Any) -> Callable[[], None]:
-        """What to tell the broker, when it is time to."""
-        if exc_info is None:
-            return message.ack
-        if issubclass(exc_info[0], self.expected_exceptions):
-            _log.error("event refused", extra={"event": self.event_type})
-            return message.reject
-        eventlet.sleep(PAUSE_SECONDS)
-        return message.requeue
+    def _finish(
+        self, message: Message, outcome: str, put_aside: Callable[[], None] = lambda: None
+    ) -> None:
+        """Acknowledge it, once it is put aside.
+
+        What is raised here would end the whole service, as Nameko has it.
+        """
+        try:
+            # What came over a connection that is gone, the broker gives to somebody again.
+            if message.channel.connection and self._taken(put_aside):
+                message.ack()
+                EVENTS_HANDLED.labels(self._name, outcome).inc()
+            elif message.channel.connection:
+                message.requeue()
+        except BROKEN as broken:
+            _log.warning("event not settled", extra={"error": type(broken).__name__})
+
+    def _taken(self, put_aside: Callable[[], None]) -> bool:
+        try:
+            put_aside()
+        except NOT_TAKEN as failure:
+            _log.warning("event not put aside", extra={"error": type(failure).__name__})
+            eventlet.sleep(PAUSE_SECONDS)
+            return False
+        return True
+
+    def _put_off(self, message: Message, failed: int) -> None:
+        seconds = self.retries[failed]
+        _log.warning("event failed", extra={"handler": self._name, "again_in": seconds})
+        headers = _letter(message) | {ATTEMPT: failed + 1}
+        put_off(
+            self.container.config, raw(message), queue=self.queue.name, seconds=seconds,
+            headers=headers, **_properties(message),
+        )
+
+    def _bury(
+        self, message: Message, reason: str, error: type[BaseException] | None = None
+    ) -> None:
+        _log.error("event is a dead letter", extra={"handler": self._name, "reason": reason})
+        headers = _letter(message) | {
+            REASON: reason, DIED_AT: utc_now().isoformat(), ATTEMPTS: self._failed(message) + 1
+        }
+        if error:
+            headers[ERROR] = error.__name__
+        bury(
+            self.container.config, raw(message), queue=self.queue.name, headers=headers,
+            **_properties(message),
+        )
+
+    def _failed(self, message: Message) -> int:
+        """How often before; it is only believed what we could have written."""
+        told = (message.headers or {}).get(ATTEMPT)
+        return told if type(told) is int and 0 <= told <= len(self.retries) else 0
+
+    @property
+    def _name(self) -> str:
+        return f"{self.container.service_name}.{self.method_name}"
+
+
+def _letter(message: Message) -> dict[str, Any]:
+    """Its id, if it was a dead letter before and is sent again."""
+    told = (message.headers or {}).get(LETTER)
+    return {LETTER: told} if isinstance(told, str) and _ID.fullmatch(told) else {}
+
+
+def _properties(message: Message) -> dict[str, Any]:
+    """Those by which it is read, and told from others, as they are."""
+    own = {
+        "content_type": message.content_type or "application/octet-stream",
+        "content_encoding": message.content_encoding or "binary",
+    }
+    number = message.properties.get("message_id")
+    return own | ({"message_id": number} if number else {})
 
 
 event_handler = EventHandler.decorator

@@ -11,6 +11,7 @@ from kombu import Exchange, Queue
 
 RPC = "nameko-rpc"
 DEAD_LETTERS = "dead-letters"
+OUTBOX_WAKE = "outbox-wake"
 # The broker's own exchange: it routes by the name of a queue.
 BY_QUEUE_NAME = ""
 
@@ -27,6 +28,33 @@ def events_of(source: str) -> Exchange:
 
 def rpc_exchange() -> Exchange:
     return Exchange(RPC, type="topic", durable=True)
+
+
+def rpc_queue(service: str, queue_type: str) -> Queue:
+    """As Nameko names and declares it, where the type is RabbitMQ's own kind."""
+    return Queue(
+        f"rpc-{service}",
+        rpc_exchange(),
+        routing_key=f"{service}.*",
+        durable=True,
+        queue_arguments=queue_arguments(queue_type),
+    )
+
+
+def event_queue(name: str, *, source: str, event: str, queue_type: str) -> Queue:
+    """A handler's; as with ``rpc_queue``, others declare it alike."""
+    return Queue(
+        name,
+        events_of(source),
+        routing_key=event,
+        durable=True,
+        queue_arguments=queue_arguments(queue_type),
+    )
+
+
+def outbox_wake() -> Exchange:
+    """Tells relays, by their source, that something was committed for them to publish."""
+    return Exchange(OUTBOX_WAKE, type="topic", durable=True)
 
 
 def dead_letters() -> Exchange:

@@ -1,9 +1,14 @@
-"""A downstream consumer with kombu alone: prints every appointment event, name and subject.
+r"""A downstream consumer with kombu alone: prints every appointment event, name and subject.
 
 From this folder, beside `make stack`:
 
     set -a; . ../../.data/stack.env
     ../../.venv/bin/python with_kombu.py
+
+It gets what happens from its first start on. To miss nothing before, have its queue made earlier:
+
+    AMQP_URI="$CONSUMER_AMQP_URI" ../../.venv/bin/clinic topology \
+        --subscriber 'consumer-billing:appointment.#'
 """
 
 import os

@@ -1,9 +1,16 @@
-"""A downstream consumer with Nameko: prints each booking and each cancellation once it happens.
+r"""A downstream consumer with Nameko: prints each booking and each cancellation once it happens.
 
 From this folder, beside `make stack`:
 
     set -a; . ../../.data/stack.env
     ../../.venv/bin/nameko run --broker "$CONSUMER_AMQP_URI" with_nameko
+
+It gets what happens from its first start on. To miss nothing before, have its queues made earlier,
+by the names that Nameko gives them:
+
+    AMQP_URI="$CONSUMER_AMQP_URI" ../../.venv/bin/clinic topology \
+        --subscriber evt-appointment-scheduled--consumer_front_desk.booked:appointment.scheduled \
+        --subscriber evt-appointment-cancelled--consumer_front_desk.cancelled:appointment.cancelled
 """
 
 import os

@@ -1,134 +1,25 @@
 """What programs do about events: each a process of its own, on a virtual host of its own."""
 
 import json
-import time
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import random
 from datetime import timedelta
 from pathlib import Path
-from subprocess import Popen
-from typing import Any
 
-import httpx
 import pytest
-from amqp.exceptions import NotFound
-from kombu import Connection, Exchange, Producer
-from sqlalchemy import Engine, select, text
-from sqlalchemy.engine import make_url
-from sqlalchemy.orm import Session
+from kombu import Message
+from sqlalchemy import select
 
 from appointment.domain import CANCELLED
-from appointment.models import Appointment, Erasure, Outbox
+from appointment.models import Appointment, Erasure, Inbox, Outbox
 from appointment.repository import Appointments
 from config.clock import utc_now
-from config.database import connect
-from config.encryption import VAULT, Vault
-from config.keys import fresh, parse_ring
 from config.messaging.call import CALLER, DEADLINE, KEY
-from config.settings import KEYS
+from config.messaging.dead_letters import raw
 from gateway.accounts import Accounts
 from gateway.models import Account
 from schemas.accounts import PATIENT
-from schemas.events import envelope
 from tests.broker_proxy import broker_proxy
-from tests.systems import clinic, plain_environ, running, succeed
-
-QUEUE = "evt-patient-erased--{service}.patient_erased"
-BACKGROUND = {
-    "appointment-background": QUEUE.format(service="appointment_background"),
-    "gateway-background": QUEUE.format(service="gateway_background"),
-}
-
-
-@dataclass(frozen=True)
-class House:
-    """``environ`` is what programs are started with."""
-
-    environ: dict[str, str]
-    broker: Connection
-
-    @contextmanager
-    def serving(self, program: str, log: Path, **environ: str) -> Iterator[Popen]:
-        given = self.environ | environ
-        with running(clinic("serve", program), environ=given, log=log) as process:
-            wait_for(lambda: self.queue(program).consumer_count == 1, seconds=30)
-            yield process
-
-    def queue(self, program: str) -> Any:
-        """What the broker says of the queue of its handler."""
-        with self.broker.channel() as channel:
-            try:
-                return channel.queue_declare(BACKGROUND[program], passive=True)
-            except NotFound:
-                # Before the first start there is none.
-                return channel.queue_declare(f"none-{uuid.uuid4().hex}", exclusive=True)
-
-    def publish(self, body: Any, **properties: Any) -> None:
-        exchange = Exchange("patient.events", type="topic", durable=True)
-        with self.broker.channel() as channel:
-            told = {"content_type": "application/json", "content_encoding": "utf-8"} | properties
-            Producer(channel, exchange).publish(
-                body if isinstance(body, bytes | str) else json.dumps(body),
-                routing_key="erased", **told,
-            )
-
-    @contextmanager
-    def session(self, database: str) -> Iterator[Session]:
-        keys = {name: parse_ring(self.environ[name]) for name in ("DATA_KEYS", "INDEX_KEYS")}
-        vault = Vault(keys["DATA_KEYS"], keys["INDEX_KEYS"], database)
-        engine = self.engine(database)
-        with Session(engine, info={VAULT: vault}) as session, session.begin():
-            yield session
-        engine.dispose()
-
-    def engine(self, database: str) -> Engine:
-        url = make_url(self.environ["DATABASE_URL"])
-        own = url.set(database=f"{url.database}_{database}")
-        return connect(own.render_as_string(hide_password=False))
-
-
-def wait_for(condition: Callable[[], Any], *, seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.05)
-
-
-@pytest.fixture(scope="module")
-def house(addresses: dict[str, str]) -> Iterator[House]:
-    if "AMQP_ADMIN_URL" not in addresses:
-        pytest.skip("this broker is not ours to make virtual hosts on")
-    name = f"reactions-{uuid.uuid4().hex[:8]}"
-    url = make_url(addresses["DATABASE_URL"]).set(database=name.replace("-", "_"))
-    amqp = make_url(addresses["AMQP_URI"]).set(database=name)
-    environ = plain_environ(**addresses, **fresh(KEYS)) | {
-        "DATABASE_URL": url.render_as_string(hide_password=False),
-        "AMQP_URI": amqp.render_as_string(hide_password=False),
-    }
-    with httpx.Client(base_url=addresses["AMQP_ADMIN_URL"], trust_env=False) as admin:
-        made = f"/api/vhosts/{name}", f"/api/permissions/{name}/{amqp.username}"
-        everything = dict.fromkeys(("configure", "write", "read"), ".*")
-        for path, body in zip(made, ({}, everything), strict=True):
-            admin.put(path, json=body).raise_for_status()
-        succeed(clinic("migrate"), environ=environ)
-        with Connection(environ["AMQP_URI"]) as broker:
-            yield House(environ, broker)
-        admin.delete(made[0]).raise_for_status()
-    server = connect(url.set(database="").render_as_string(hide_password=False))
-    with server.connect() as connection:
-        for each in ("patient", "doctor", "appointment", "gateway", "audit"):
-            connection.execute(text(f"DROP DATABASE `{url.database}_{each}`"))
-    server.dispose()
-
-
-def erased(patient: int, **changes: Any) -> dict[str, Any]:
-    event = envelope(
-        source="patient", name="erased", subject=patient, sequence=2, time=utc_now(),
-        correlation_id="told-by-test", data={"patient_id": patient},
-    )
-    return event | changes
+from tests.contract.house import BACKGROUND, House, erased, wait_for
 
 
 def book(house: House, patient: int) -> int:
@@ -158,6 +49,11 @@ def is_remembered(house: House, patient: int) -> bool:
         return session.get(Erasure, patient) is not None
 
 
+def handled(house: House, event: str) -> int:
+    with house.session("appointment") as session:
+        return len(session.scalars(select(Inbox).filter_by(event_id=event)).all())
+
+
 def logins(house: House) -> int:
     with house.session("gateway") as session:
         return len(session.scalars(select(Account)).all())
@@ -178,26 +74,55 @@ JUNK = [
     (b"cos\nsystem\n(S'marker'\ntR.", {"content_type": "application/x-python-serialize"}),
     (b"marker", {"content_type": "text/plain"}),
     (b"marker", {"content_type": None, "content_encoding": None}),
+    (b"marker", {"content_encoding": "unicode_escape"}),
     (b"[" * 100_000, {}),
     (erased(1, correlationid={"marker": 1}), {}),
     (erased(1, data={"patientId": "marker"}), {}),
     (erased(1, type="patient.updated"), {}),
+    (erased(1, source="/doctor"), {}),
+    (erased(1, id=None), {}),
+    (erased(1, id=7), {}),
+    (erased(1, id=""), {}),
+    (erased(1, id=["marker"]), {}),
+    (erased(1, id="m" * 65), {}),
+    (erased(1, id="marker\n"), {}),
+    (erased(1), {"headers": {"x-attempt": "marker", "x-letter": 7}, "content_type": "a/b"}),
 ]
+HUGE = json.dumps(erased(1, more="marker" * 500_000))
+
+
+def letters_for(house: House, program: str) -> list[Message]:
+    queue = BACKGROUND[program]
+    return [each for each in house.dead_letters() if each.headers["x-queue"] == queue]
 
 
 @pytest.mark.parametrize("program", BACKGROUND)
-def test_junk_on_the_queue_is_dropped_and_harms_nobody(
+def test_junk_on_the_queue_is_put_aside_as_it_came_and_harms_nobody(
     house: House, tmp_path: Path, program: str
 ) -> None:
-    log = tmp_path / "log"
+    log, found = tmp_path / "log", []
     with house.serving(program, log) as process:
+        wait_for(lambda: house.waiting(BACKGROUND[program]) == 0)
+        house.dead_letters()
         for body, properties in JUNK:
             house.publish(body, **properties)
-        wait_for(lambda: log.read_text().count(" refused") == len(JUNK))
+        house.publish(HUGE)
+
+        def all_are_put_aside() -> bool:
+            found.extend(letters_for(house, program))
+            return len(found) == len(JUNK) + 1
+
+        wait_for(all_are_put_aside)
         with house.session("appointment") as session:
             assert session.scalars(select(Erasure)).all() == []
+            assert session.scalars(select(Inbox)).all() == []
         assert process.poll() is None
-    assert "marker" not in log.read_text()
+    *kept, huge = sorted(found, key=lambda letter: "sha256" in str(letter.body))
+    sent = [body if isinstance(body, bytes) else json.dumps(body).encode() for body, _ in JUNK]
+    assert sorted(map(raw, kept)) == sorted(sent)
+    assert len(raw(huge)) < 1000 and json.loads(huge.body)["bytes"] == len(HUGE)
+    assert all(letter.headers["x-died-at"] and letter.headers["x-letter"] for letter in found)
+    assert "marker" not in log.read_text() + str([letter.headers for letter in found])
     wait_for(lambda: is_empty(house, program))
 
 
@@ -224,7 +149,7 @@ def test_a_handler_whose_database_is_down_tries_until_it_is_back_and_acts_once(
             proxy.cut()
             house.publish(erased(12))
             failed = "appointment_background.patient_erased"
-            # Twice: it is given back, and comes again.
+            # Twice: it rests, and comes again.
             wait_for(lambda: sum(
                 failed in line and "Unavailable" in line for line in log.read_text().splitlines()
             ) >= 2)
@@ -274,15 +199,55 @@ def test_a_handler_that_loses_the_broker_while_it_works_stays_up_and_acts_once(
     wait_for(lambda: is_empty(house, "appointment-background"))
 
 
-def test_an_event_that_was_told_while_nobody_listened_is_acted_on_at_the_next_start(
+def test_a_process_that_is_killed_between_its_effect_and_the_acknowledgement_acts_once(
+    house: House, tmp_path: Path
+) -> None:
+    booked, event = book(house, 17), erased(17)
+    with broker_proxy(house.environ["AMQP_URI"]) as proxy:
+        first = tmp_path / "first"
+        with house.serving("appointment-background", first, AMQP_URI=proxy.uri) as process:
+            with house.session("appointment") as holding:
+                holding.scalar(select(Appointment).filter_by(id=booked).with_for_update())
+                house.publish(event)
+                wait_for(lambda: house.queue("appointment-background").message_count == 0)
+                proxy.cut()
+            wait_for(lambda: status_of(house, booked) == (CANCELLED, "(erased)"))
+            process.kill()
+            process.wait()
+    second = tmp_path / "second"
+    with house.serving("appointment-background", second, LOG_LEVEL="DEBUG"):
+        wait_for(lambda: '"appointment_background.patient_erased"' in second.read_text())
+    wait_for(lambda: is_empty(house, "appointment-background"))
+    assert told_about(house, booked) == [(1, "told-by-test")]
+    assert handled(house, event["id"]) == 1
+
+
+def test_events_that_come_twice_and_shuffled_have_each_their_effect_once(
+    house: House, tmp_path: Path
+) -> None:
+    booked = {patient: book(house, patient) for patient in range(30, 50)}
+    house.dead_letters()
+    events = [erased(patient) for patient in booked] * 2
+    random.Random(5).shuffle(events)
+    with house.serving("appointment-background", tmp_path / "log"):
+        for event in events:
+            house.publish(event)
+        for number in booked.values():
+            wait_for(lambda number=number: status_of(house, number) == (CANCELLED, "(erased)"))
+        wait_for(lambda: house.waiting(BACKGROUND["appointment-background"]) == 0)
+    wait_for(lambda: is_empty(house, "appointment-background"))
+    assert all(told_about(house, number) == [(1, "told-by-test")] for number in booked.values())
+    assert {handled(house, event["id"]) for event in events} == {1}
+    assert letters_for(house, "appointment-background") == []
+
+
+def test_an_event_that_was_told_before_the_first_start_of_whom_it_is_for_is_acted_on(
     house: House, tmp_path: Path
 ) -> None:
     with house.session("gateway") as session:
         fields = {"role": PATIENT, "subject_id": 14, "password_hash": "no hash"}
         Accounts(session).open(fields, email="ada@example.org", now=utc_now())
-    with house.serving("gateway-background", tmp_path / "first"):
-        pass
     house.publish(erased(14))
-    with house.serving("gateway-background", tmp_path / "second"):
+    with house.serving("gateway-background", tmp_path / "log"):
         wait_for(lambda: not logins(house))
     wait_for(lambda: is_empty(house, "gateway-background"))

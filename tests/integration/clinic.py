@@ -78,21 +78,26 @@ class Clinic:
         service.ask, service.config = self._answer, CONFIG
         return service
 
-    def appointment_background(self) -> AppointmentBackground:
+    def appointment_background(self, key: str | None = None) -> AppointmentBackground:
+        """:param key: the id of the next event, or a new one for each."""
         service = AppointmentBackground()
         self._equip(
             service,
             "appointment",
             appointment_models.Answer,
             subject="patientId",
+            key=key,
             caller=SYSTEM,
+            inbox=appointment_models.Inbox,
         )
         service.ask, service.config = self._answer, CONFIG
         return service
 
-    def gateway_background(self) -> GatewayBackground:
+    def gateway_background(self, key: str | None = None) -> GatewayBackground:
+        """:param key: as for the appointments."""
         service = GatewayBackground()
-        self._equip(service, "gateway", gateway_models.Answer)
+        inbox = gateway_models.Inbox
+        self._equip(service, "gateway", gateway_models.Answer, key=key, inbox=inbox)
         return service
 
     def _answer(self, *requests: Request) -> list[Answer]:
@@ -115,6 +120,7 @@ class Clinic:
         subject: str | None = None,
         key: str | None = None,
         caller: Caller = OPERATOR,
+        inbox: Any = None,
     ) -> None:
         def call() -> Call:
             made = uuid.uuid4().hex
@@ -133,6 +139,8 @@ class Clinic:
             errors=errors,
             vault=vault_for(database),
             subject=subject,
+            inbox=inbox,
+            handler=service.name,
         )
         service.call, service.clock = call(), self.clock
 
@@ -148,15 +156,20 @@ class Clinic:
     def told_of(self, patient_id: int) -> list[dict[str, Any]]:
         return self.events(patient_models.Outbox, "patient", subject=str(patient_id))
 
-    def everything(self) -> Iterator[str]:
-        """All that can be read in any table by who has the keys."""
+    def everything(self, *, but: str = "") -> Iterator[str]:
+        """All that can be read in any table by who has the keys.
+
+        :param but: a table that is passed over.
+        """
         for database, engine in self.engines.items():
-            yield from readable(engine, vault_for(database))
+            yield from readable(engine, vault_for(database), but=but)
 
 
-def readable(engine: Engine, vault: Vault) -> Iterator[str]:
+def readable(engine: Engine, vault: Vault, *, but: str = "") -> Iterator[str]:
     """All that can be read in a database by who has its keys."""
     for table in catalogue().tables(vault.database).sorted_tables:
+        if table.name == but:
+            continue
         keys = list(table.primary_key.columns)
         with engine.connect() as connection:
             rows = connection.execute(select(table)).mappings().all()

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from appointment import models as appointment_models
 from appointment.background import AppointmentBackground
-from appointment.models import Appointment, Change, Claim, Outbox
+from appointment.models import Appointment, Change, Claim, Inbox, Outbox
 from appointment.service import AppointmentService
 from config.database import connect
 from config.encryption import VAULT
@@ -71,9 +71,12 @@ class Practice:
         service.ask = self.ask
         return service
 
-    def background(self) -> AppointmentBackground:
+    def background(self, key: str | None = None) -> AppointmentBackground:
+        """:param key: the id of the next event, or a new one for each."""
         service = AppointmentBackground()
-        self._equipped(service, "appointment", appointment_models.Answer, subject="patientId")
+        self._equipped(
+            service, "appointment", appointment_models.Answer, subject="patientId", key=key
+        )
         service.ask = self.ask
         return service
 
@@ -171,6 +174,7 @@ class Practice:
         service.store = Store(
             transactions(self.engines[database], vault),
             call=call, answers=answers, errors=errors, vault=vault, subject=subject,
+            inbox=Inbox, handler=service.name,
         )
         service.call, service.clock, service.config = call(), lambda: self.now, self.config
         return service

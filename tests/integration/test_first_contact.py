@@ -2,10 +2,13 @@
 
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -39,6 +42,7 @@ def everything(addresses: Environ) -> Iterator[Environ]:
     })
     needed = ("DATABASE_URL", "DATA_KEYS", "INDEX_KEYS")
     succeed(clinic("migrate"), environ=plain_environ(**{name: environ[name] for name in needed}))
+    succeed(clinic("topology"), environ=environ)
     yield environ
     engine = connect(url.set(database="").render_as_string(hide_password=False))
     with engine.begin() as server:
@@ -122,6 +126,33 @@ def test_another_programs_file_ends_the_start(
 def test_a_virtual_host_that_is_not_there_is_refused(everything: Environ) -> None:
     away = everything["AMQP_URI"].rstrip("/") + "/away"
     assert "its virtual host" in refusal("doctor", {**everything, "AMQP_URI": away})
+
+
+@pytest.mark.parametrize(
+    ("program", "missing"), [("doctor", "dead-letters"), ("gateway-background", "delay-77s")]
+)
+def test_a_broker_that_is_not_prepared_ends_the_start(
+    everything: Environ, program: str, missing: str
+) -> None:
+    name = f"contact-{uuid.uuid4().hex[:8]}"
+    environ = everything | {"EVENT_RETRY_SECONDS": "77"}
+    if missing == "dead-letters":
+        environ["AMQP_URI"] = environ["AMQP_URI"].removesuffix("/") + name
+    with virtual_host(everything, name):
+        said = refusal(program, environ)
+    assert missing in said and "run `clinic topology` first" in said
+
+
+@contextmanager
+def virtual_host(everything: Environ, name: str) -> Iterator[None]:
+    """With nothing in it."""
+    admin, user = everything["AMQP_ADMIN_URL"], urlsplit(everything["AMQP_URI"]).username
+    with httpx.Client(base_url=admin, trust_env=False) as http:
+        http.put(f"/api/vhosts/{name}").raise_for_status()
+        may = dict.fromkeys(("configure", "write", "read"), ".*")
+        http.put(f"/api/permissions/{name}/{user}", json=may).raise_for_status()
+        yield
+        http.delete(f"/api/vhosts/{name}").raise_for_status()
 
 
 @pytest.mark.parametrize("program", ["doctor", "doctor-background", "gateway"])

@@ -23,6 +23,7 @@ from tests.systems import System, clinic, plain_environ, succeed
 
 HEX = "0123456789abcdef0123456789abcdef"
 RPC = Exchange("nameko-rpc", type="topic", durable=True)
+HEARD = "evt-patient-erased--{}_background.patient_erased"
 DENIED = (1044, 1142)
 WRONG_PASSWORD = 1045
 
@@ -156,19 +157,61 @@ def test_the_replies_to_another_cannot_be_read(broker) -> None:
         ("patient-background", "doctor.events", "updated"),
         ("gateway", "patient.events", "updated"),
         ("patient", "", "rpc-doctor"),
+        ("patient", "dead-letters", "rpc-doctor"),
+        ("patient", "delay-5s", "rpc-patient"),
+        ("patient", "outbox-wake", "doctor"),
+        ("gateway-background", "delay-5s", HEARD.format("appointment")),
+        ("gateway-background", "dead-letters", HEARD.format("appointment")),
+        ("gateway-background", "", HEARD.format("gateway")),
+        ("operator", "delay-5s", "rpc-patient"),
+        ("operator", "delay-30s", HEARD.format("gateway")),
+        ("operator", "dead-letters", HEARD.format("gateway")),
+        ("operator", "", HEARD.format("gateway")),
     ],
 )
 def test_a_program_cannot_call_or_tell_what_is_not_its_business(
-    broker, environ: Addresses, program: str, exchange: str, key: str
+    broker, program: str, exchange: str, key: str
 ) -> None:
-    with Connection(environ["AMQP_URI"]) as admin:
-        for name in ("nameko-rpc", "patient.events", "doctor.events"):
-            Exchange(name, type="topic", durable=True)(admin.default_channel).declare()
-    connection = Connection(
-        broker(program).as_uri(include_password=True), transport_options={"confirm_publish": True}
-    )
-    with connection, pytest.raises(AccessRefused):
+    with confirming(broker(program)) as connection, pytest.raises(AccessRefused):
         connection.Producer().publish({}, exchange=exchange, routing_key=key)
+
+
+def confirming(connection: Connection) -> Connection:
+    return Connection(
+        connection.as_uri(include_password=True), transport_options={"confirm_publish": True}
+    )
+
+
+@pytest.mark.parametrize(
+    ("program", "exchange", "key"),
+    [
+        ("patient", "dead-letters", "rpc-patient"),
+        ("patient", "outbox-wake", "patient"),
+        ("gateway-background", "dead-letters", HEARD.format("gateway")),
+        ("gateway-background", "delay-300s", HEARD.format("gateway")),
+        ("operator", "delay-5s", HEARD.format("gateway")),
+    ],
+)
+def test_what_failed_can_be_put_off_put_aside_and_sent_again(
+    broker, program: str, exchange: str, key: str
+) -> None:
+    with confirming(broker(program)) as connection:
+        connection.Producer().publish(b"junk", exchange=exchange, routing_key=key)
+
+
+def test_dead_letters_are_read_by_the_operator_alone_and_kept_by_everybody(broker) -> None:
+    broker("operator").channel().basic_get("dead-letters")
+    for program in ("patient", "gateway-background", "gateway", "consumer"):
+        for act in (
+            lambda channel: channel.basic_get("dead-letters"),
+            lambda channel: channel.queue_purge("dead-letters"),
+            lambda channel: channel.queue_delete("dead-letters"),
+            lambda channel: channel.exchange_delete("dead-letters"),
+            lambda channel: channel.queue_purge("delay-5s"),
+            lambda channel: channel.exchange_delete("outbox-wake"),
+        ):
+            refused_by_broker(broker(program), act)
+    refused_by_broker(broker("operator"), lambda channel: channel.queue_delete("dead-letters"))
 
 
 def test_a_subscriber_takes_events_and_neither_tells_nor_spoils_any(broker) -> None:
@@ -184,11 +227,7 @@ def test_a_subscriber_takes_events_and_neither_tells_nor_spoils_any(broker) -> N
     ):
         refused_by_broker(broker("consumer"), act)
     for exchange, key in (("patient.events", "erased"), ("", "consumer-test")):
-        connection = Connection(
-            broker("consumer").as_uri(include_password=True),
-            transport_options={"confirm_publish": True},
-        )
-        with connection, pytest.raises(AccessRefused):
+        with confirming(broker("consumer")) as connection, pytest.raises(AccessRefused):
             connection.Producer().publish({}, exchange=exchange, routing_key=key)
 
 

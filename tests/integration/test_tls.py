@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError as DatabaseError
 
-from config.broker_users import SetupRefused, broker_users
+from config.broker_users import SetupRefused, broker_admin
 from config.database import connect
 from config.messaging.connection import open_connection
 from config.migration import upgrade
@@ -77,7 +77,7 @@ def ask_broker(settings: Settings) -> None:
 
 
 def ask_broker_api(settings: Settings) -> None:
-    with broker_users(settings.amqp_admin_url, vhost="/", ca_file=settings.tls_ca_file):
+    with broker_admin(settings.amqp_admin_url, vhost="/", ca_file=settings.tls_ca_file):
         pass
 
 

@@ -1,5 +1,6 @@
 """What becomes of those who are booked when the doctor's timetable changes, on MariaDB."""
 
+import json
 import random
 import time
 import uuid
@@ -11,12 +12,13 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from appointment.models import Appointment, Change
+from appointment.models import Appointment, Change, Inbox
 from appointment.repository import Appointments
 from config.clock import utc_now
 from config.messaging.call import DEADLINE, headers_of, new_context
 from config.messaging.client import Answer, Request
 from config.messaging.pool import Pool
+from doctor.models import Outbox as DoctorOutbox
 from schemas.errors import DoctorNotFound, InvalidInput, Unavailable
 from schemas.events import envelope
 from schemas.fields import as_instant
@@ -258,6 +260,57 @@ def test_moving_one_that_is_uncovered_covers_it(practice: Practice) -> None:
     practice.told(doctor, "time_off_changed")
     practice.appointments().reschedule(booked, {"date": as_instant(later(hours=5))})
     assert flags(practice, booked) == [False]
+
+
+def test_timetables_told_of_twice_and_shuffled_leave_what_is_right_and_are_each_handled_once(
+    practice: Practice
+) -> None:
+    doctors = [practice.doctor(weekly=WEEK) for _ in range(3)]
+    booked = [
+        practice.book(doctor, later(hours=hour)) for doctor in doctors for hour in range(3)
+    ]
+    for number, doctor in enumerate(doctors):
+        take_off(practice, doctor, later(hours=number), later(hours=number + 1))
+        for hours in ("12:00", "17:00", "11:00"):
+            practice.doctors().set_schedule(
+                doctor, {"weekly": [{"day": "mon", "start": "09:00", "end": hours}]}
+            )
+    events = [json.loads(row.body) for row in timetable_events(practice, doctors)] * 2
+    assert len(events) == 2 * 5 * len(doctors)
+    random.Random(5).shuffle(events)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda event: hear(practice, event, key=event["id"]), events))
+
+    def state() -> list[tuple[bool, int]]:
+        rows = [practice.stored(each) for each in booked]
+        return [(row.uncovered, row.sequence) for row in rows]
+
+    found = state()
+    assert [uncovered for uncovered, _ in found] == [
+        # Away at nine, ten or eleven; and at eleven nobody is there.
+        True, False, True, False, True, True, False, False, True
+    ]
+    assert all(len(practice.events(each)) == row[1] for each, row in zip(booked, found))
+    for event in events:
+        # As if it were another one: there is nothing left to change.
+        hear(practice, event, key=uuid.uuid4().hex)
+    assert state() == found
+    with practice.session() as session:
+        for event in events:
+            assert len(session.scalars(select(Inbox).filter_by(event_id=event["id"])).all()) == 1
+
+
+def timetable_events(practice: Practice, doctors: list[int]) -> list[DoctorOutbox]:
+    told = select(DoctorOutbox).where(
+        DoctorOutbox.subject.in_(map(str, doctors)), DoctorOutbox.name.contains("_changed")
+    )
+    with practice.session("doctor") as session:
+        return list(session.scalars(told))
+
+
+def hear(practice: Practice, event: dict[str, Any], *, key: str) -> None:
+    _, _, name = event["type"].partition(".")
+    getattr(practice.background(key), name)(event)
 
 
 def test_it_is_told_over_the_broker_and_what_the_system_asks_is_no_operators_call(

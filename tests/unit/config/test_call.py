@@ -92,7 +92,7 @@ def test_calls_without_any_id_are_told_apart():
 @pytest.mark.parametrize(
     "deadline",
     [
-        None, "soon", "1803978000", [1], {}, b"1", float("nan"), float("inf"), -float("inf"),
+        None, True, "soon", "1803978000", [1], {}, b"1", float("nan"), float("inf"), -float("inf"),
         1e300, 10**400, -(10**400),
     ],
     ids=repr,

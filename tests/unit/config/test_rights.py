@@ -7,12 +7,15 @@ from nameko.events import BROADCAST, SINGLETON, event_handler
 from sqlalchemy.orm import DeclarativeBase
 
 from config.messaging.outbox import OutboxRelay
+from config.messaging.outbox_tables import OutboxColumns
 from config.messaging.peers import Peers
 from config.messaging.rpc import rpc
 from config.programs import Catalogue, Program, catalogue
 from config.rights import Rights, all_rights, own_rights
+from config.service_database import Database
 
 HEX = "0123456789abcdef0123456789abcdef"
+RETRIES = (5, 30)
 UUID = "01234567-89ab-cdef-0123-456789abcdef"
 
 
@@ -20,8 +23,13 @@ class Base(DeclarativeBase):
     pass
 
 
+class Told(OutboxColumns, Base):
+    __tablename__ = "outbox"
+
+
 class Kitchen:
     name = "kitchen"
+    store = Database(Base, answers=None, errors=None)
 
     @rpc
     def cook(self):
@@ -40,7 +48,7 @@ class Waiter:
 class Behind:
     name = "kitchen_behind"
     ask = Peers(unavailable=ValueError, services=("waiter",))
-    relay = OutboxRelay(Base, outbox=None, source="kitchen")
+    relay = OutboxRelay(Base, outbox=None, turn=None, source="kitchen")
 
     @event_handler("waiter", "ordered")
     def on_ordered(self, event):
@@ -72,7 +80,7 @@ def rights() -> dict[str, Rights]:
             ),
         }
     )
-    return all_rights(house)
+    return all_rights(house, RETRIES)
 
 
 class _Known(Program):
@@ -177,6 +185,58 @@ def test_a_handler_hears_the_event_it_names(rights, queue, key):
     assert not may_with_key(behind, "read", "waiter.events", "#")
 
 
+def test_what_fails_is_put_aside_by_the_names_of_ones_own_queues_and_nothing_is_taken(rights):
+    behind, kitchen = rights["kitchen-behind"], rights["kitchen"]
+    ordered = "evt-waiter-ordered--kitchen_behind.on_ordered"
+    for exchange in ("dead-letters", "delay-5s", "delay-30s"):
+        assert may_with_key(behind, "write", exchange, ordered)
+        assert may_with_key(behind, "write", exchange, "evt-waiter-left")
+        for other in ("evt-waiter-ordered--other.on_ordered", "rpc-kitchen", "", "#"):
+            assert not may_with_key(behind, "write", exchange, other)
+    assert may_with_key(kitchen, "write", "dead-letters", "rpc-kitchen")
+    assert not may_with_key(kitchen, "write", "dead-letters", "rpc-waiter")
+    assert not may(kitchen, "write", "delay-5s") and not may(behind, "write", "delay-300s")
+    for program in (behind, kitchen, rights["gateway"], rights["consumer"]):
+        for what in ("configure", "read"):
+            for name in ("dead-letters", "delay-5s"):
+                assert not may(program, what, name)
+
+
+def test_who_writes_events_wakes_its_own_relay_and_the_relay_hears_it(rights):
+    behind, kitchen = rights["kitchen-behind"], rights["kitchen"]
+    assert may_with_key(kitchen, "write", "outbox-wake", "kitchen")
+    assert not may_with_key(kitchen, "write", "outbox-wake", "waiter")
+    assert not may(rights["waiter"], "write", "outbox-wake"), "it stores no events"
+    assert may_with_key(behind, "read", "outbox-wake", "kitchen")
+    assert not may_with_key(behind, "read", "outbox-wake", "#")
+    for what in ("configure", "write", "read"):
+        assert may(behind, what, f"outbox-wake-{HEX}")
+        assert not may(kitchen, what, f"outbox-wake-{HEX}")
+    for program in rights.values():
+        assert not may(program, "configure", "outbox-wake")
+
+
+def test_the_operator_reads_dead_letters_and_sends_them_to_queues_of_events_only(rights):
+    operator = rights["operator"]
+    assert may(operator, "read", "dead-letters")
+    for what in ("configure", "write"):
+        assert not may(operator, what, "dead-letters")
+    for key in ("evt-waiter-ordered--kitchen_behind.on_ordered", "evt-waiter-left"):
+        assert may_with_key(operator, "write", "delay-5s", key)
+    for key in ("rpc-kitchen", "consumer-billing", "dead-letters", "#"):
+        assert not may_with_key(operator, "write", "delay-5s", key)
+    for name in ("delay-30s", "amq.default"):
+        assert not may(operator, "write", name)
+
+
+def test_what_must_be_there_before_a_program_is_not_its_own_to_declare(rights):
+    broker = rights["kitchen-behind"].broker
+    assert set(broker.exchanges) - set(broker.declared) == {
+        "dead-letters", "delay-5s", "delay-30s", "outbox-wake"
+    }
+    assert set(broker.declared) == {"waiter.events", "kitchen.events", "nameko-rpc"}
+
+
 def test_who_has_nothing_to_do_with_a_thing_may_do_nothing_with_it(rights):
     for program in rights.values():
         for what in ("configure", "write", "read"):
@@ -197,7 +257,7 @@ def test_a_program_that_answers_nobody_has_nothing_to_put_on_record(rights):
 
 
 def test_every_program_of_the_catalogue_has_rights():
-    assert set(all_rights(catalogue())) == {*catalogue().names, "operator", "consumer"}
+    assert set(all_rights(catalogue(), RETRIES)) == {*catalogue().names, "operator", "consumer"}
 
 
 def test_a_subscriber_hears_every_event_in_queues_of_its_own_and_changes_nothing(rights):
@@ -217,8 +277,8 @@ def test_a_subscriber_hears_every_event_in_queues_of_its_own_and_changes_nothing
 
 
 def test_the_rights_that_are_a_programs_own_are_those_that_it_gets():
-    every = all_rights(catalogue())
+    every = all_rights(catalogue(), RETRIES)
     for name in catalogue().names:
-        own = own_rights(name)
+        own = own_rights(name, RETRIES)
         assert own.databases == every[name].databases
         assert own.broker.exchanges == every[name].broker.exchanges
