@@ -21,7 +21,9 @@ from sqlalchemy.dialects.mysql import DATETIME
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
+
+from config.mysql import STATEMENT_SECONDS, bounded, mysql_engine
 
 _log = logging.getLogger("database")
 
@@ -31,15 +33,14 @@ Result = TypeVar("Result")
 MYSQL_TABLE = {
     "mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"
 }
-LOCK_WAIT_SECONDS = 2
-# More than the longest wait for a lock.
-STATEMENT_SECONDS = 5
 LOCK_WAIT_TIMEOUT = 1205
 DEADLOCK = 1213
 # A deadlock takes the savepoints along; leaving one of them then fails in the deadlock's place.
 SAVEPOINT_GONE = 1305
 CONNECTION_LOST = (2006, 2013, 1927)
 RETRIED = frozenset((LOCK_WAIT_TIMEOUT, DEADLOCK, SAVEPOINT_GONE, *CONNECTION_LOST))
+# With less than this left, a transaction is not begun: it would hardly be whole in time.
+LEAST_SECONDS = 0.05
 
 # SQLite counts up only what it calls an integer.
 RecordId = BigInteger().with_variant(Integer(), "sqlite")
@@ -79,24 +80,8 @@ def connect(
         engine = create_engine(url, **options)
         _set_up_sqlite(engine)
         return engine
-    return create_engine(
-        url,
-        # Under REPEATABLE READ a plain read sees an old snapshot, and double booking gets through.
-        isolation_level="READ COMMITTED",
-        pool_size=pool_size,
-        max_overflow=pool_size,
-        pool_timeout=LOCK_WAIT_SECONDS,
-        pool_recycle=1800,
-        connect_args={
-            "charset": "utf8mb4",
-            "connect_timeout": 3,
-            # PyMySQL waits for ever unless told.
-            "read_timeout": statement_seconds,
-            "write_timeout": statement_seconds,
-            "init_command": f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}, "
-            "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'",
-        },
-        **options,
+    return mysql_engine(
+        url, pool_size=pool_size, statement_seconds=statement_seconds, **options
     )
 
 
@@ -126,7 +111,7 @@ class Sessions(Protocol):
 class Transactions:
     """Runs work in a transaction of its own; again from the start when the database asks for it.
 
-    :param deadline: seconds since the epoch; no retry begins after it.
+    :param deadline: seconds since the epoch; no try begins after it, nor waits past it.
     :param unavailable: makes the error to raise when the database does not answer.
     """
 
@@ -157,14 +142,17 @@ class Transactions:
             raise
 
     def _run_once(self, work: Callable[[Session], Result]) -> Result:
-        with self._sessions.get_session(close_on_exit=True) as session:
+        deadline = self._deadline()
+        if deadline - time.time() < LEAST_SECONDS:
+            raise self._unavailable("database")
+        with bounded(deadline), self._sessions.get_session(close_on_exit=True) as session:
             return work(session)
 
     def _retrying(self) -> Retrying:
         return Retrying(
             retry=retry_if_exception(is_transient),
             wait=wait_random_exponential(multiplier=0.01, max=0.2),
-            stop=stop_after_delay(max(0.0, self._deadline() - time.time())),
+            stop=stop_before_delay(max(0.0, self._deadline() - time.time())),
             reraise=True,
         )
 

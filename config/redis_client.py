@@ -4,7 +4,10 @@ from socket import socket
 from typing import Any
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.connection import SSLConnection
+from redis.exceptions import ConnectionError as RedisLost
+from redis.retry import Retry
 
 from config.settings import Settings
 from config.tls import client_context, redis_address
@@ -28,5 +31,11 @@ def redis_client(settings: Settings) -> Redis:
     url = redis_address(settings.redis_url, settings.tls_ca_file)
     secure = {"connection_class": _VerifyingConnection} if url.startswith("rediss:") else {}
     return Redis.from_url(
-        url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS, **secure
+        url,
+        socket_timeout=ANSWER_SECONDS,
+        socket_connect_timeout=ANSWER_SECONDS,
+        # Once more, at once, for a pooled connection that died unnoticed. By itself redis-py would
+        # go on for seconds, and wait for a silent Redis four times.
+        retry=Retry(NoBackoff(), 1, supported_errors=(RedisLost,)),
+        **secure,
     )

@@ -20,7 +20,7 @@ from gateway.accounts import Sessions, SignedIn
 from gateway.models import Answer
 from gateway.office import DatabaseSessions, Office
 from gateway.request import ApiRequest, network_of
-from gateway.rpc import Rpc
+from gateway.rpc import HEALTH_SECONDS, Rpc
 from schemas import errors
 from schemas.accounts import PATIENT, ROLES_WITH_SUBJECT
 from schemas.errors import Unavailable
@@ -85,7 +85,7 @@ class Visit:
 
     def run(self, work: Callable[[Session], Result]) -> Result:
         """What ``work`` returns, in a transaction on the gateway's own database."""
-        return self._run(self.office.sessions, work)
+        return self._transactions(self.office.sessions).run(work)
 
     def run_once(
         self,
@@ -118,13 +118,13 @@ class Visit:
 
     def read_trail(self, work: Callable[[Session], Result]) -> Result:
         """As ``run``, on the audit database, where only reading is allowed."""
-        return self._run(self.office.audit_sessions, work)
+        return self._transactions(self.office.audit_sessions).run(work)
 
-    def _run(self, sessions: DatabaseSessions, work: Callable[[Session], Result]) -> Result:
-        return self._transactions(sessions).run(work)
-
-    def _transactions(self, sessions: DatabaseSessions) -> Transactions:
-        return Transactions(sessions, deadline=lambda: self.deadline, unavailable=Unavailable)
+    def _transactions(
+        self, sessions: DatabaseSessions, *, deadline: float | None = None
+    ) -> Transactions:
+        until = self.deadline if deadline is None else deadline
+        return Transactions(sessions, deadline=lambda: until, unavailable=Unavailable)
 
     def appointment(self, appointment_id: int) -> dict[str, Any]:
         """The record; whatever comes of it, the request is about its patient.
@@ -140,10 +140,13 @@ class Visit:
 
         The former is not ready before the first administrator can sign in.
         """
-        gateway = _verdict(lambda: self.run(database_answers))
+        soon = min(self.deadline, time.time() + HEALTH_SECONDS)
+        own = self._transactions(self.office.sessions, deadline=soon)
+        trail = self._transactions(self.office.audit_sessions, deadline=soon)
+        gateway = _verdict(lambda: own.run(database_answers))
         return {
             "gateway": gateway if self.office.settled.is_set() else "failing",
-            "audit": _verdict(lambda: self.read_trail(reader.trail_answers)),
+            "audit": _verdict(lambda: trail.run(reader.trail_answers)),
         }
 
     def ask(self, service: str, method: str, *args: Any, key: str | None = None) -> client.Answer:

@@ -7,7 +7,7 @@ import time_machine
 from limits.storage import MemoryStorage
 from redis.exceptions import ConnectionError as RedisUnreachable
 
-from gateway.throttle import STRANGERS, AttemptLimits
+from gateway.throttle import REST_SECONDS, STRANGERS, AttemptLimits
 from schemas.errors import TooManyAttempts
 
 PER_MINUTE = 3
@@ -107,7 +107,7 @@ def test_it_never_says_at_once(limits, clock, shift):
 class FailingStorage(MemoryStorage):
     """Redis that answers until it is told not to."""
 
-    fails = False
+    fails, asked = False, 0
 
     def acquire_sliding_window_entry(self, *args, **kwargs):
         self._check()
@@ -118,8 +118,18 @@ class FailingStorage(MemoryStorage):
         return super().get_sliding_window(*args, **kwargs)
 
     def _check(self):
+        self.asked += 1
         if self.fails:
             raise RedisUnreachable("redis://:jumpy@redis:6379")
+
+
+class Seconds:
+    """A clock that is told the time."""
+
+    seconds = 0.0
+
+    def __call__(self):
+        return self.seconds
 
 
 def test_processes_that_share_a_storage_count_together():
@@ -146,14 +156,27 @@ def test_while_redis_does_not_answer_a_process_counts_alone(caplog, from_the_sta
     assert "jumpy" not in caplog.text
 
 
+def test_a_redis_that_did_not_answer_is_left_alone_for_a_while():
+    shared, now = FailingStorage(), Seconds()
+    limits = AttemptLimits(shared, per_minute=PER_MINUTE, clock=now)
+    shared.fails = True
+    for _ in range(PER_MINUTE):
+        sign_in(limits)
+    assert shared.asked == 1
+    now.seconds += REST_SECONDS
+    refusal(limits)
+    assert shared.asked == 2
+
+
 def test_when_redis_answers_again_its_count_is_the_one():
-    shared = FailingStorage()
-    limits = AttemptLimits(shared, per_minute=PER_MINUTE)
+    shared, now = FailingStorage(), Seconds()
+    limits = AttemptLimits(shared, per_minute=PER_MINUTE, clock=now)
     for _ in range(PER_MINUTE):
         sign_in(limits)
     shared.fails = True
     sign_in(limits)
     shared.fails = False
+    now.seconds += REST_SECONDS
     refusal(limits)
 
 
@@ -164,6 +187,29 @@ class Poisoned(MemoryStorage):
         raise ValueError("could not convert string to float: '1e999'")
 
     acquire_sliding_window_entry = get_sliding_window
+
+
+class Unending(MemoryStorage):
+    """A Redis in which somebody has written a count that does not end."""
+
+    counts = True
+
+    def acquire_sliding_window_entry(self, *args, **kwargs):
+        return not self.counts and super().acquire_sliding_window_entry(*args, **kwargs)
+
+    def get_sliding_window(self, key, expiry=None):
+        return (0, 0.0, 10**9, 0.0) if self.counts else super().get_sliding_window(key, expiry)
+
+    def clear_sliding_window(self, key, expiry):
+        self.counts = False
+
+
+def test_a_count_that_never_ends_locks_nobody_out_for_longer_than_an_attempt():
+    limits = AttemptLimits(Unending(), per_minute=PER_MINUTE)
+    refusal(limits)
+    for _ in range(PER_MINUTE):
+        sign_in(limits)
+    refusal(limits)
 
 
 def test_what_is_no_count_is_not_taken_for_one():

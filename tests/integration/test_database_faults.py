@@ -1,0 +1,278 @@
+"""A database that is cut off, silent, or busy: retried or refused in time, never half done."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+from nameko_sqlalchemy.database import DatabaseWrapper, Session
+from sqlalchemy import Engine, func, insert, select, text, update
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import sessionmaker
+
+from config.database import Transactions, connect
+from config.encryption import VAULT
+from config.idempotency import Store
+from config.messaging.call import Call, DeadlineExceeded
+from config.migration import upgrade
+from config.programs import catalogue
+from patient.models import Answer, Outbox
+from schemas import errors
+from tests.e2e.gateways import own_databases
+from tests.tcp_proxy import TcpProxy, tcp_proxy
+from tests.vaults import vault_for
+
+OURS = vault_for("patient")
+POOL = 2
+SECONDS = 1.0
+# More than that, even on a busy machine, and somebody waits who should not.
+LATE = SECONDS + 1.5
+COMMIT = b"\x03COMMIT"
+
+
+@dataclass(frozen=True)
+class House:
+    """A patient database; ``engine`` reaches it through ``proxy``, ``direct`` without."""
+
+    engine: Engine
+    direct: Engine
+    proxy: TcpProxy
+
+    def store(self, *, key: str | None = None, seconds: float = SECONDS) -> Store:
+        call = Call(
+            correlation_id="c", deadline=time.time() + seconds, key=key or uuid.uuid4().hex,
+            context={},
+        )
+        sessions = DatabaseWrapper(
+            sessionmaker(bind=self.engine, class_=Session, info={VAULT: OURS})
+        )
+        transactions = Transactions(
+            sessions, deadline=lambda: call.deadline, unavailable=errors.Unavailable
+        )
+        return Store(
+            transactions, call=lambda: call, answers=Answer, errors=errors, vault=OURS
+        )
+
+    def effects(self, subject: str) -> int:
+        with self.direct.connect() as connection:
+            mine = select(func.count()).select_from(Outbox).filter_by(subject=subject)
+            return connection.scalar(mine) or 0
+
+    def kill_connections(self) -> None:
+        """All that go through the proxy."""
+        theirs = text(
+            "SELECT id FROM information_schema.processlist"
+            " WHERE db = DATABASE() AND id <> CONNECTION_ID()"
+        )
+        with self.direct.connect() as connection:
+            for number in connection.scalars(theirs).all():
+                connection.execute(text(f"KILL {number}"))
+
+
+@pytest.fixture(scope="module")
+def address(addresses: dict[str, str]) -> Iterator[str]:
+    with own_databases(addresses, "faults") as url:
+        server = make_url(url)
+        own = server.set(database=f"{server.database}_patient")
+        upgrade(scripts=catalogue().databases["patient"], url=own, vault=OURS)
+        yield own.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def house(address: str) -> Iterator[House]:
+    with tcp_proxy(address) as proxy:
+        engine, direct = connect(proxy.uri, pool_size=POOL), connect(address)
+        yield House(engine, direct, proxy)
+        engine.dispose()
+        direct.dispose()
+
+
+def write(session: Session, subject: str) -> dict[str, str]:
+    """An effect that can be counted."""
+    session.execute(
+        insert(Outbox).values(
+            id=str(uuid.uuid4()), name="n", subject=subject, sequence=1, body="{}",
+            published_at=datetime.now(UTC),
+        )
+    )
+    return {"subject": subject}
+
+
+def change(house: House, subject: str, **how: object) -> dict[str, str]:
+    """With the key ``subject``."""
+    store = house.store(key=subject, **how)  # type: ignore[arg-type]
+    answer: dict[str, str] = store.change(
+        ("write", subject), lambda session: write(session, subject)
+    )
+    return answer
+
+
+@contextmanager
+def refused_in_time() -> Iterator[None]:
+    began = time.monotonic()
+    with pytest.raises(errors.Unavailable):
+        yield
+    assert time.monotonic() - began < LATE
+
+
+def read(house: House) -> int:
+    return house.store().transact(lambda session: session.scalars(select(1)).one())
+
+
+def test_a_change_whose_commit_was_not_answered_is_made_once(house: House) -> None:
+    house.proxy.lose_answer_to(COMMIT)
+    assert change(house, "once") == {"subject": "once"}
+    assert house.proxy.has_lost
+    assert house.effects("once") == 1
+
+
+def test_a_change_whose_time_ran_out_at_the_commit_is_told_of_when_asked_again(
+    house: House,
+) -> None:
+    read(house)
+    house.proxy.freeze_at(COMMIT)
+    with refused_in_time():
+        change(house, "unknown")
+    house.proxy.thaw()
+    assert change(house, "unknown", seconds=5) == {"subject": "unknown"}
+    assert house.effects("unknown") == 1
+
+
+def test_connections_that_were_killed_meanwhile_are_not_noticed(house: House) -> None:
+    for number in range(3):
+        assert change(house, f"change {number}")
+        house.kill_connections()
+    assert read(house) == 1
+
+
+def test_a_transaction_whose_connection_is_killed_runs_again_from_its_start(house: House) -> None:
+    subject, tries = "killed", []
+
+    def work(session: Session) -> dict[str, str]:
+        told = write(session, subject)
+        if not tries:
+            house.kill_connections()
+        tries.append(1)
+        return told | {"at": str(session.scalar(text("SELECT 1")))}
+
+    house.store(key=subject).change(("write", subject), work)
+    assert len(tries) == 2
+    assert house.effects(subject) == 1
+
+
+def test_nothing_is_left_of_a_transaction_that_was_cut_off(house: House) -> None:
+    def work(session: Session) -> None:
+        write(session, "half")
+        house.proxy.cut()
+        session.scalar(text("SELECT 1"))
+
+    with refused_in_time():
+        house.store(key="half").change(("write", "half"), work)
+    assert house.effects("half") == 0
+    house.proxy.restore()
+    assert change(house, "half")
+    assert house.effects("half") == 1
+
+
+def test_a_database_that_was_away_is_used_again_by_the_same_process(house: House) -> None:
+    read(house)
+    house.proxy.cut()
+    with refused_in_time():
+        read(house)
+    house.proxy.restore()
+    assert read(house) == 1
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["pooled connections", "new connections"])
+def test_a_silent_database_costs_nobody_more_than_the_deadline(house: House, known: bool) -> None:
+    everybody = 4 * POOL
+    with ThreadPoolExecutor(everybody) as crowd:
+        if known:
+            list(crowd.map(lambda _: read(house), range(everybody)))
+        house.proxy.freeze()
+
+        def refused(_: int) -> bool:
+            with refused_in_time():
+                read(house)
+            return True
+
+        # Some of them wait for a connection of the pool.
+        assert all(crowd.map(refused, range(everybody)))
+    house.proxy.thaw()
+    assert read(house) == 1
+
+
+def test_a_database_that_falls_silent_in_a_transaction_costs_no_more_than_the_deadline(
+    house: House,
+) -> None:
+    def work(session: Session) -> None:
+        write(session, "silent")
+        time.sleep(SECONDS / 2)
+        house.proxy.freeze()
+        session.scalar(text("SELECT 1"))
+
+    with refused_in_time():
+        house.store(key="silent").change(("write", "silent"), work)
+    house.proxy.cut()
+    house.proxy.thaw()
+    house.proxy.restore()
+    assert change(house, "silent", seconds=5)
+    assert house.effects("silent") == 1
+
+
+@contextmanager
+def locked(house: House) -> Iterator[None]:
+    """Somebody else holds the row that ``touch`` wants."""
+    change(house, "held")
+    with house.direct.begin() as connection:
+        connection.execute(update(Outbox).where(Outbox.subject == "held").values(name="theirs"))
+        yield
+
+
+def touch(session: Session) -> str:
+    session.execute(update(Outbox).where(Outbox.subject == "held").values(name="mine"))
+    return "touched"
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.5], ids=["before", "after"])
+def test_a_lock_is_waited_for_until_the_deadline_before_and_after_the_servers_own_limit(
+    house: House, seconds: float
+) -> None:
+    with locked(house):
+        began = time.monotonic()
+        with pytest.raises(errors.Unavailable):
+            house.store(seconds=seconds).transact(touch)
+        assert time.monotonic() - began < seconds + 1
+    assert house.store().transact(touch) == "touched"
+
+
+def test_a_lock_that_is_let_go_in_time_is_had(house: House) -> None:
+    with ThreadPoolExecutor(1) as aside:
+        with locked(house):
+            waiting = aside.submit(house.store(seconds=8).transact, touch)
+            time.sleep(2.5)
+        assert waiting.result() == "touched"
+
+
+def test_what_comes_too_late_to_be_done_in_time_is_not_begun(house: House) -> None:
+    begun: list[Callable[..., object]] = []
+    with pytest.raises(errors.Unavailable):
+        house.store(seconds=0.02).transact(begun.append)
+    assert begun == []
+
+
+def test_what_was_done_too_late_is_taken_back_and_done_when_asked_again(house: House) -> None:
+    def slow(session: Session) -> dict[str, str]:
+        told = write(session, "slow")
+        time.sleep(SECONDS + 0.05)
+        return told
+
+    with pytest.raises(DeadlineExceeded):
+        house.store(key="slow").change(("write", "slow"), slow)
+    assert house.effects("slow") == 0
+    assert change(house, "slow") == {"subject": "slow"}
+    assert house.effects("slow") == 1
