@@ -1,4 +1,4 @@
-"""The gateway's way to the services: a pool of clients, one deadline for each request."""
+"""The gateway's way to the services: one connection for all calls, a deadline for each."""
 
 import time
 from collections.abc import Callable
@@ -19,14 +19,17 @@ from config.settings import Settings
 from schemas.errors import SchedulingError, Unavailable
 
 SERVICES = ("patient", "doctor", "appointment")
-# One connection each, made when first needed: so many requests of a worker are under way at once.
-CLIENTS = 32
+# So many requests of a worker wait for the services at once, each with some 10 kB. More would
+# hardly be answered in time, at a thousand calls a second: they are refused before they pile up.
+CALLS = 200
+# Each asks everybody, and an orchestrator looks every few seconds.
+PROBES = 8 * len(SERVICES)
 HEALTH_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Pools:
-    """Connections for calls, and some of their own for probes: a probe is in a hurry, and its
+    """A connection for calls, and one of its own for probes: a probe is in a hurry, and its
     failures must not open the breakers of calls that would have waited."""
 
     calls: Pool
@@ -43,7 +46,7 @@ def services_pools(settings: Settings) -> Pools:
             settings.amqp_uri, size=size, unavailable=Unavailable, ca_file=settings.tls_ca_file
         )
 
-    return Pools(calls=pool(CLIENTS), probes=pool(len(SERVICES)))
+    return Pools(calls=pool(CALLS), probes=pool(PROBES))
 
 
 class Rpc:
@@ -74,6 +77,10 @@ class Rpc:
             checks[service] = partial(check, service)
         with ThreadPoolExecutor(len(checks)) as side_by_side:
             return dict(zip(checks, side_by_side.map(_verdict, checks.values()), strict=True))
+
+    def breakers(self) -> dict[str, str]:
+        """By ``service.method``, what this process leaves alone: ``open``, ``half-open``."""
+        return self._pools.calls.breakers.states()
 
     def _ask(self, pool: Pool, request: Request, key: str, deadline: float) -> Answer:
         context = new_context(

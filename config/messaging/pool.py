@@ -1,24 +1,37 @@
-"""The clients of one process, lent out one call at a time; a breaker watches each service."""
+"""How a process asks services: at most so many calls at once; a breaker watches each kind."""
 
 import logging
-import queue
-from collections.abc import Callable, Mapping, Sequence
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-from kombu import Message
+from kombu.exceptions import ContentDisallowed, DecodeError
 from nameko.exceptions import deserialize
 
-from config.breaker import Breakers
+from config.breaker import Breakers, Permit
 from config.messaging import plain_json
-from config.messaging.client import Answer, Client, NoAnswer, Outcome, Request, seconds_left
-from config.messaging.connection import BROKEN
+from config.messaging.client import Answer, NoAnswer, Outcome, Request, Undelivered, seconds_left
+from config.messaging.connection import BROKEN, open_connection
+from config.messaging.dialer import Dialer
+from config.messaging.line import Line
+from config.metrics import CALLS_UNANSWERED
 
 _log = logging.getLogger("rpc")
 
+# Before each further try, at random up to so many seconds: what broke for all is not asked for by
+# all at one moment.
+PAUSES = (0.05, 0.2)
+
+# Service and method.
+Kind = tuple[str, str]
+
 
 class Pool:
-    """At most ``size`` clients of the broker at ``uri``, connected when first needed.
+    """At most ``size`` calls at once over one connection to the broker at ``uri``.
 
     ``unavailable`` makes the error for a service that does not answer, whatever the reason.
     ``ca_file`` holds the certificates that an ``amqps://`` broker must answer to.
@@ -34,11 +47,10 @@ class Pool:
     ) -> None:
         plain_json.install()
         self.breakers = Breakers()
-        self._connect = partial(Client, uri, ca_file=ca_file)
+        self._open = partial(open_connection, uri, ca_file=ca_file)
+        self._dialer = Dialer(partial(Line, uri, ca_file=ca_file))
         self._unavailable = unavailable
-        self._slots: queue.LifoQueue[Client | None] = queue.LifoQueue()
-        for _ in range(size):
-            self._slots.put(None)
+        self._places = threading.Semaphore(size)
 
     def ask(
         self, *requests: Request, headers: Mapping[str, Any], deadline: float
@@ -48,83 +60,101 @@ class Pool:
         :param deadline: seconds since the epoch; nothing waits past it.
         :raises Exception: what ``unavailable`` makes, when one of them did not answer.
         """
-        for request in requests:
-            if self.breakers[request.service].refuses:
-                raise self._unavailable(request.service)
-        outcomes = self._ask_again_if_broken(requests, headers, deadline)
-        self._tell_breakers(requests, outcomes)
+        outcomes = self._watched(requests, headers, deadline)
         for outcome in outcomes:
             if isinstance(outcome, NoAnswer):
                 raise self._unavailable(outcome.service) from outcome
-        return [_answer(outcome) for outcome in outcomes if not isinstance(outcome, NoAnswer)]
+        return [outcome for outcome in outcomes if isinstance(outcome, Answer)]
 
-    def _tell_breakers(self, requests: Sequence[Request], outcomes: Sequence[Outcome]) -> None:
-        for request, outcome in zip(requests, outcomes, strict=True):
-            breaker = self.breakers[request.service]
-            if isinstance(outcome, NoAnswer):
-                breaker.failed(outcome)
-            else:
-                breaker.succeeded()
+    def _watched(
+        self, requests: Sequence[Request], headers: Mapping[str, Any], deadline: float
+    ) -> list[Answer | NoAnswer]:
+        with ExitStack() as admitted:
+            permits = {
+                kind: admitted.enter_context(self._permit(kind, deadline))
+                for kind in dict.fromkeys(map(_kind, requests))
+            }
+            admitted.enter_context(self._place(requests[0], deadline))
+            came = zip(requests, self._outcomes(requests, headers, deadline), strict=True)
+            outcomes = [_readable(request, outcome) for request, outcome in came]
+            for request, outcome in zip(requests, outcomes, strict=True):
+                _tell(permits[_kind(request)], request, outcome)
+        return outcomes
 
-    def _ask_again_if_broken(
+    def _permit(self, kind: Kind, deadline: float) -> Permit:
+        permit = self.breakers[kind].admit(seconds=seconds_left(deadline))
+        if permit is None:
+            service, _ = kind
+            raise self._unavailable(service)
+        return permit
+
+    @contextmanager
+    def _place(self, request: Request, deadline: float) -> Iterator[None]:
+        # Being busy says nothing about the service, so no breaker hears of it.
+        if not self._places.acquire(timeout=seconds_left(deadline)):
+            raise self._unavailable(request.service)
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def _outcomes(
         self, requests: Sequence[Request], headers: Mapping[str, Any], deadline: float
     ) -> list[Outcome]:
-        """A pooled connection may have died unnoticed, so its failure says nothing of the service.
+        """Asks again what did not get through, for that says nothing of the service.
 
         Asking twice is safe: reads change nothing, and changes carry their key in the headers.
         """
-        try:
-            return self._ask_once(requests, headers, deadline, fresh=False)
-        except BROKEN as broken:
-            _log.warning("connection lost, asking again", extra={"error": type(broken).__name__})
-        try:
-            return self._ask_once(requests, headers, deadline, fresh=True)
-        except BROKEN:
-            return [NoAnswer(request.service) for request in requests]
+        outcomes = self._once(requests, headers, deadline)
+        for longest in PAUSES:
+            again = [at for at, each in enumerate(outcomes) if isinstance(each, Undelivered)]
+            pause = random.uniform(0, longest)  # nosec B311 # jitter, no secret
+            if not again or time.time() + pause >= deadline:
+                break
+            time.sleep(pause)
+            fresh = self._once([requests[at] for at in again], headers, deadline)
+            for at, outcome in zip(again, fresh, strict=True):
+                outcomes[at] = outcome
+        return outcomes
 
-    def _ask_once(
-        self,
-        requests: Sequence[Request],
-        headers: Mapping[str, Any],
-        deadline: float,
-        *,
-        fresh: bool,
+    def _once(
+        self, requests: Sequence[Request], headers: Mapping[str, Any], deadline: float
     ) -> list[Outcome]:
-        client, keep = self._borrow(requests[0], deadline), False
         try:
-            if client and fresh:
-                client.close()
-                client = None
-            client = client or self._connect(seconds=seconds_left(deadline))
-            outcomes = client.ask(requests, headers, deadline)
-            # A reply that comes too late, or half a frame, must not meet the next borrower.
-            keep = not any(isinstance(outcome, NoAnswer) for outcome in outcomes)
-            return outcomes
-        finally:
-            if client and not keep:
-                client.close()
-            self._slots.put(client if keep else None)
-
-    def _borrow(self, request: Request, deadline: float) -> Client | None:
-        try:
-            return self._slots.get(timeout=seconds_left(deadline))
-        except queue.Empty as busy:
-            # All clients are out: this says nothing about the service, so no breaker hears of it.
-            raise self._unavailable(request.service) from busy
+            line = self._dialer.line(deadline)
+        except BROKEN as broken:
+            _log.debug("not connected", extra={"error": type(broken).__name__})
+            return [Undelivered(request.service) for request in requests]
+        return line.ask(requests, headers, deadline)
 
     def probe(self, *, seconds: float) -> None:
         """:raises OSError, AMQPError: when the broker takes no new connection."""
-        self._connect(seconds=seconds).close()
+        self._open(seconds=seconds).collect(socket_timeout=0.1)
 
     def close(self) -> None:
-        """Close the clients that are not lent out."""
-        while not self._slots.empty():
-            client = self._slots.get_nowait()
-            if client:
-                client.close()
+        """End all calls, and the connection."""
+        self._dialer.close()
 
 
-def _answer(message: Message) -> Answer:
-    body, replayed = message.payload, bool(message.headers.get("replayed"))
-    error = deserialize(body["error"]) if body.get("error") else None
-    return Answer(body["result"], error, replayed)
+def _kind(request: Request) -> Kind:
+    return request.service, request.method
+
+
+def _tell(permit: Permit, request: Request, outcome: Answer | NoAnswer) -> None:
+    if isinstance(outcome, NoAnswer):
+        CALLS_UNANSWERED.labels(*_kind(request)).inc()
+        permit.failed(outcome)
+    else:
+        permit.succeeded()
+
+
+def _readable(request: Request, outcome: Outcome) -> Answer | NoAnswer:
+    if isinstance(outcome, NoAnswer):
+        return outcome
+    try:
+        body = outcome.payload
+        error = deserialize(body["error"]) if body.get("error") else None
+        return Answer(body["result"], error, bool(outcome.headers.get("replayed")))
+    except (ContentDisallowed, DecodeError, LookupError, TypeError, AttributeError) as unreadable:
+        _log.error("answer refused", extra={"reason": type(unreadable).__name__})
+        return NoAnswer(request.service)

@@ -103,16 +103,6 @@ def test_two_calls_side_by_side_take_as_long_as_the_slower_one(pool: Pool) -> No
     assert time.monotonic() - began < 1.5
 
 
-def test_a_client_whose_connection_was_cut_is_replaced_unnoticed(
-    pool: Pool, ask: Callable[..., Answer]
-) -> None:
-    assert ask("echo", 1).result() == 1
-    client = pool._slots.queue[-1]
-    assert client is not None
-    client._connection.transport.close_connection(client._connection.connection)
-    assert ask("echo", 2).result() == 2
-
-
 def test_after_five_silent_calls_the_sixth_is_refused_without_waiting(
     ask: Callable[..., Answer]
 ) -> None:

@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 from werkzeug.test import EnvironBuilder
 
 from config.audit.trail import NotRecorded
+from config.breaker import Breakers
 from config.clock import utc_now
 from config.keys import fresh
 from config.messaging.client import Answer
@@ -53,6 +54,7 @@ class FakePool:
         self.headers = []
         self.deadlines = []
         self.broker_failure = None
+        self.breakers = Breakers()
 
     def ask(self, *requests, headers, deadline):
         self.asked += requests

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from config.breaker import FAILURES
 from config.messaging.call import DeadlineExceeded
 from config.messaging.client import Answer, Request
 from schemas import errors
@@ -230,6 +231,16 @@ def test_a_broker_that_fails_is_named(serve):
     response = serve(pool).get("/readyz")
     assert response.status_code == 503
     assert response.json["checks"] == CHECKS | {"broker": "failing"}
+
+
+def test_a_kind_of_call_that_is_left_alone_is_told_of_and_does_not_make_it_unready(serve):
+    pool = healthy()
+    for _ in range(FAILURES):
+        pool.breakers["patient", "get"].admit(seconds=1).failed(TimeoutError())
+    response = serve(pool).get("/readyz")
+    assert (response.status_code, response.json) == (
+        200, {"status": "ok", "checks": CHECKS, "breakers": {"patient.get": "open"}}
+    )
 
 
 # What travels to the services

@@ -1,0 +1,135 @@
+"""A connection that many use at once, though py-amqp's own are made for one.
+
+Whoever reads from the socket or writes to it holds the lock; who waits for something to read does
+not, so that others write meanwhile. Threads, and the greenlets of gevent and eventlet, are the
+same to it: all that blocks here is the standard library's, which those patch.
+"""
+
+import logging
+import os
+import select
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from amqp import spec
+from kombu import Connection
+
+from config.messaging.connection import BROKEN
+
+_log = logging.getLogger("rpc")
+
+# What began to arrive goes on arriving; if not, others may write before one looks again.
+REST_SECONDS = 0.02
+# Who has less time left may still write: half a message would cost all others their connection.
+WRITE_SECONDS = 0.3
+# After so much silence a sign of life is asked for, so that a quiet broker and a frozen one differ.
+QUIET_SECONDS = 0.25
+CLOSE_SECONDS = 0.1
+
+
+class Wire:
+    """Reads and writes of ``connection``, one at a time. An error of BROKEN means its end."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        # kombu's would connect again by itself when asked for after the end.
+        self._driver = connection.connection
+        self._channel = connection.channel()
+        # The memory transport of the embedded mode has none, and nothing that could break.
+        self._socket: Any = getattr(self._driver, "sock", None)
+        self._lock = threading.Lock()
+        self._asked_for_life = False
+        if self._socket is not None:
+            # Else each publishing begins with a read that spins while half a frame is here.
+            self._driver.client_properties = {}
+            self._poll = _poll(self._socket)
+
+    @property
+    def channel(self) -> Any:
+        return self._channel
+
+    @property
+    def in_memory(self) -> bool:
+        return self._socket is None
+
+    @property
+    def received(self) -> int | None:
+        """How many frames have come so far; None where there are none."""
+        return None if self._socket is None else int(self._driver.bytes_recv)
+
+    def write(self, publish: Callable[..., object], *, seconds: float) -> bool:
+        """Run ``publish(timeout=)``; False: its turn did not come in time, and nothing was sent."""
+        if not self._lock.acquire(timeout=max(seconds, 0)):
+            return False
+        try:
+            publish(timeout=max(seconds, WRITE_SECONDS))
+        finally:
+            self._lock.release()
+        return True
+
+    def read(self, *, seconds: float) -> None:
+        """Wait for a message, at most ``seconds``, not for long at a time, and have it consumed."""
+        if self._socket is None:
+            self._drain(min(seconds, QUIET_SECONDS))
+        elif not self._readable(min(seconds, QUIET_SECONDS)):
+            self._ask_for_life()
+        elif self._lock.acquire(timeout=seconds):
+            try:
+                self._asked_for_life = False
+                self._drain(REST_SECONDS)
+            finally:
+                self._lock.release()
+
+    def _drain(self, seconds: float) -> None:
+        try:
+            self._connection.transport.drain_events(self._driver, timeout=seconds)
+        except TimeoutError:
+            pass  # py-amqp keeps the part that is here
+
+    def _readable(self, seconds: float) -> bool:
+        # What TLS has decrypted already, no system call tells of.
+        if pending := getattr(self._socket, "pending", None):
+            if pending():
+                return True
+        return bool(self._poll(seconds))
+
+    def _ask_for_life(self) -> None:
+        """Something that any broker answers, that needs no right and changes nothing."""
+        if not self._asked_for_life and self._lock.acquire(blocking=False):
+            try:
+                self._asked_for_life = True
+                self._socket.settimeout(WRITE_SECONDS)
+                self._channel.send_method(spec.Basic.Qos, "lBb", (0, 0, False))
+            finally:
+                self._lock.release()
+
+    def shut(self) -> None:
+        """End what others read or write; the descriptor stays theirs until they have left."""
+        if self._socket is None:
+            return
+        try:
+            # Not the socket's own method: TLS would forget what a reader needs just now.
+            with socket.socket(fileno=os.dup(self._socket.fileno())) as same:
+                same.shutdown(socket.SHUT_RDWR)
+        except OSError as ended:
+            _log.debug("ended already", extra={"error": type(ended).__name__})
+
+    def close(self) -> None:
+        """Let go of the connection without waiting for a broker that may not answer."""
+        try:
+            if self._socket is not None:
+                self._socket.settimeout(CLOSE_SECONDS)
+            self._connection.collect(socket_timeout=CLOSE_SECONDS)
+        except BROKEN as broken:  # it is being given up; nothing depends on it
+            _log.debug("close failed", extra={"error": type(broken).__name__})
+
+
+def _poll(readable: Any) -> Callable[[float], Any]:
+    """What waits so many seconds until there is something to read; for one waiter at a time."""
+    if not hasattr(select, "poll"):  # under eventlet
+        return lambda seconds: select.select([readable], [], [], seconds)[0]
+    poll = select.poll()
+    poll.register(readable, select.POLLIN)
+    return lambda seconds: poll.poll(seconds * 1000)

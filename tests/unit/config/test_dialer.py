@@ -1,0 +1,124 @@
+"""However many need the connection, one at a time makes it, and not in a hurry."""
+
+import threading
+import time
+
+import pytest
+
+from config.messaging.dialer import LONGEST_PAUSE, SHORTEST_PAUSE, Dialer, NotConnected
+
+
+class FakeLine:
+    broken = False
+
+    def close(self):
+        self.broken = True
+
+
+class Broker:
+    """Takes connections, or refuses the next ones; each attempt takes a moment."""
+
+    def __init__(self, *, refusals=0):
+        self.refusals = refusals
+        self.attempts = []
+        self.at_once = self.most_at_once = 0
+
+    def __call__(self, *, seconds):
+        self.attempts.append(time.monotonic())
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        time.sleep(0.05)
+        self.at_once -= 1
+        if self.refusals:
+            self.refusals -= 1
+            raise ConnectionRefusedError()
+        return FakeLine()
+
+
+def soon(seconds=5.0):
+    return time.time() + seconds
+
+
+def refused(dialer, seconds=5.0):
+    with pytest.raises(OSError):
+        dialer.line(soon(seconds))
+
+
+def side_by_side(dialer, callers):
+    """What came of it for each: a connection, or the error."""
+    came = []
+
+    def need():
+        try:
+            came.append(dialer.line(soon()))
+        except OSError as refusal:
+            came.append(refusal)
+
+    threads = [threading.Thread(target=need) for _ in range(callers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return came
+
+
+def test_all_who_need_it_at_once_get_one_connection():
+    broker = Broker()
+    lines = side_by_side(Dialer(broker), 10)
+    assert len(lines) == 10 and len(set(lines)) == 1
+    assert len(broker.attempts) == 1
+
+
+def test_one_that_is_well_is_kept_and_a_broken_one_is_replaced():
+    dialer = Dialer(Broker())
+    first = dialer.line(soon())
+    assert dialer.line(soon()) is first
+    first.broken = True
+    assert dialer.line(soon()) is not first
+
+
+def test_all_who_waited_for_an_attempt_share_its_failure():
+    broker = Broker(refusals=1000)
+    came = side_by_side(Dialer(broker), 10)
+    assert all(isinstance(each, OSError) for each in came)
+    assert broker.most_at_once == 1
+    # One for those who came in time to wait for it; on a busy machine some come later.
+    assert len(broker.attempts) < 10
+
+
+def test_after_a_failure_the_next_attempt_rests_for_longer_and_longer():
+    broker = Broker(refusals=1000)
+    dialer = Dialer(broker)
+    for _ in range(6):
+        refused(dialer)
+    pauses = [later - earlier for earlier, later in zip(broker.attempts, broker.attempts[1:])]
+    assert min(pauses) >= SHORTEST_PAUSE
+    assert max(pauses) < LONGEST_PAUSE + 0.5
+
+
+def test_nobody_rests_past_their_deadline():
+    broker = Broker(refusals=1000)
+    dialer = Dialer(broker)
+    for _ in range(5):
+        refused(dialer)
+    began = time.monotonic()
+    refused(dialer, seconds=0.01)
+    assert time.monotonic() - began < SHORTEST_PAUSE + 0.1
+
+
+def test_after_failures_a_broker_that_is_back_is_found():
+    dialer = Dialer(Broker(refusals=2))
+    refused(dialer)
+    refused(dialer)
+    assert not dialer.line(soon()).broken
+
+
+def test_once_closed_it_connects_no_more():
+    broker = Broker()
+    dialer = Dialer(broker)
+    line = dialer.line(soon())
+    dialer.close()
+    assert line.broken
+    with pytest.raises(NotConnected):
+        dialer.line(soon())
+    assert len(broker.attempts) == 1
