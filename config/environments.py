@@ -1,12 +1,12 @@
 """What each program of a local stack is started with: its own secrets, and nobody else's."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from config.programs import GATEWAY
 from config.rights import keys_needed
-from config.servers.process import write_private
+from config.servers.process import free_ports, write_private
 from config.settings import KEYS, Settings
 
 ADMINISTRATOR = ("ADMIN_EMAIL", "ADMIN_PASSWORD")
@@ -21,6 +21,21 @@ def environment_of(
     needed = {*keys_needed(program)} | ({*ADMINISTRATOR} if program == GATEWAY else set())
     kept_back = SECRETS - needed
     return {name: value for name, value in everything.items() if name not in kept_back} | {**own}
+
+
+def operations_ports(programs: Sequence[str], settings: Settings) -> dict[str, int]:
+    """A port for each: from OPERATIONS_PORT on, where that is set, else any that is free."""
+    first = settings.operations_port
+    ports = range(first, first + len(programs)) if first else free_ports(len(programs))
+    return dict(zip(programs, ports, strict=True))
+
+
+def operations_urls(ports: Mapping[str, int], settings: Settings) -> dict[str, str]:
+    """What is told beside the stack, such as ``A_PROGRAM_OPERATIONS_URL``."""
+    return {
+        f"{program.upper().replace('-', '_')}_OPERATIONS_URL": f"http://{settings.host}:{port}"
+        for program, port in ports.items()
+    }
 
 
 def administrator(settings: Settings) -> dict[str, str]:

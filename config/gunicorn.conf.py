@@ -4,7 +4,7 @@ from typing import Any
 
 from config.http_edge import LONGEST_LINE, MOST_HEADERS
 from config.logs import logging_config
-from config.settings import real_settings
+from config.settings import environment, real_settings
 
 _settings = real_settings()
 
@@ -21,6 +21,27 @@ control_socket_disable = True
 limit_request_line = limit_request_field_size = LONGEST_LINE
 limit_request_fields = MOST_HEADERS
 logconfig_dict = logging_config(level=_settings.log_level, readable=_settings.readable_logs)
+
+
+def when_ready(server: Any) -> None:
+    if _settings.operations_port:
+        from config.gateway_operations import serve
+
+        serve(_settings, server.WORKERS)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    if _settings.operations_port:
+        from config.gateway_operations import forget_worker
+
+        forget_worker(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    if _settings.operations_port:
+        from config.gateway_operations import forget_metrics
+
+        forget_metrics(environment())
 
 
 def worker_exit(server: Any, worker: Any) -> None:

@@ -1,12 +1,18 @@
 """What is counted, for operators. Labels are words of this program, never of what was sent."""
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 BREAKER_OPEN = Gauge(
     "clinic_breaker_open",
     "1 while a kind of call is left alone after failures",
     ["service", "method"],
     multiprocess_mode="livemax",
+)
+CALL_DURATION = Histogram(
+    "clinic_call_duration_seconds",
+    "how long a service worked on calls; the outcome is ok, or the class of the error",
+    ["method", "outcome"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
 )
 CALLS_UNANSWERED = Counter(
     "clinic_calls_unanswered",

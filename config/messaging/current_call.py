@@ -11,6 +11,7 @@ from nameko.rpc import Rpc
 from config.logs import correlation_id
 from config.messaging.call import CHECKED_CALLER, CORRELATION, DEADLINE, KEY, Call, complete
 from config.messaging.caller import SYSTEM
+from config.metrics import CALL_DURATION
 
 _log = logging.getLogger("service")
 
@@ -43,6 +44,9 @@ class CurrentCall(DependencyProvider):
         self, worker_ctx: WorkerContext, result: object = None, exc_info: Any = None
     ) -> None:
         outcome = "ok" if exc_info is None else exc_info[0].__name__
+        method = f"{worker_ctx.service_name}.{worker_ctx.entrypoint.method_name}"
+        seconds = time.monotonic() - worker_ctx.data["started"]
+        CALL_DURATION.labels(method, outcome).observe(seconds)
         refusals = worker_ctx.entrypoint.expected_exceptions
         expected = exc_info is None or issubclass(exc_info[0], refusals)
         # A timer's round is of interest only when it fails.
@@ -51,10 +55,10 @@ class CurrentCall(DependencyProvider):
             routine if expected else logging.ERROR,
             "call",
             extra={
-                "method": f"{worker_ctx.service_name}.{worker_ctx.entrypoint.method_name}",
+                "method": method,
                 "outcome": outcome,
                 "caller": call_of(worker_ctx).caller.identity,
-                "ms": round((time.monotonic() - worker_ctx.data["started"]) * 1000, 1),
+                "ms": round(seconds * 1000, 1),
             },
             exc_info=None if expected else exc_info,
         )

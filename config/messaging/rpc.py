@@ -1,12 +1,12 @@
 """The RPC entrypoint: Nameko's own, with a deadline before any work and a lean reply."""
 
 import logging
-import re
+import sys
 import time
 from functools import partial
 from typing import Any
 
-from kombu import Message
+from kombu import Message, Queue
 from nameko.amqp.publish import Publisher
 from nameko.constants import (
     AMQP_SSL_CONFIG_KEY,
@@ -15,27 +15,33 @@ from nameko.constants import (
     NON_PERSISTENT,
 )
 from nameko.containers import WorkerContext
-from nameko.exceptions import ContainerBeingKilled, MalformedRequest
-from nameko.messaging import QueueConsumer as StockQueueConsumer
+from nameko.exceptions import (
+    ContainerBeingKilled,
+    IncorrectSignature,
+    MalformedRequest,
+    MethodNotFound,
+)
 from nameko.rpc import Responder
 from nameko.rpc import Rpc as StockRpc
 from nameko.rpc import RpcConsumer as StockRpcConsumer
 from nameko.rpc import get_rpc_exchange
 
-from config.messaging.call import DEADLINE, DeadlineExceeded, receive
+from config.messaging.call import DEADLINE, TRAVELS, DeadlineExceeded, receive
+from config.messaging.call_form import REPLY_TO, can_be_answered, check_call, check_properties
 from config.messaging.connection import BROKEN
+from config.messaging.consumer import QueueConsumer
+from config.messaging.junk import JSON, Junk
 from config.messaging.operator_audit import OperatorAudit
+from config.messaging.topology import rpc_queue
+
+__all__ = ["CallPublisher", "QueueConsumer", "REPLY_TO", "Rpc", "RpcConsumer", "rpc"]
 
 _log = logging.getLogger("service")
 
-# A UUID, with dashes or without: answers go to the exchange that calls go to as well, and must
-# not be taken for calls. The broker refuses other keys, too, and ends the channel over it.
-REPLY_TO = "[0-9a-f-]{32,36}"
-
-
-def _refuse(message: Message, reason: str) -> None:
-    _log.error("message refused", extra={"reason": reason, "bytes": len(message.body)})
-    message.reject()
+REPLY_SECONDS = 5.0
+HEADERS = {name: f"nameko.{name}" for name in TRAVELS}
+# What a caller may do wrong without sending junk.
+REFUSALS = (DeadlineExceeded, IncorrectSignature)
 
 
 class ReplyPublisher(Publisher):
@@ -57,27 +63,63 @@ class CallPublisher(Publisher):
     delivery_mode = NON_PERSISTENT
 
 
-class QueueConsumer(StockQueueConsumer):
-    def on_decode_error(self, message: Message, exc: Exception) -> None:
-        """kombu would log the body, which may hold anything about anybody."""
-        _refuse(message, "unreadable")
-
-
 class RpcConsumer(StockRpcConsumer):
     queue_consumer = QueueConsumer()
+    queue: Queue | None
+
+    def setup(self) -> None:
+        # Once for all methods of a service.
+        if self.queue is None:
+            queue_type = self.container.config["QUEUE_TYPE"]
+            self.queue = rpc_queue(self.container.service_name, queue_type)
+            self.queue_consumer.register_provider(self)
 
     def handle_message(self, body: Any, message: Message) -> None:
-        properties = message.properties
-        reply_to, content_type = properties.get("reply_to"), properties.get("content_type")
-        if not content_type or not re.fullmatch(REPLY_TO, reply_to or ""):
-            # Nobody can be told; answering would bring the whole service down.
-            _refuse(message, "no reply_to")
-            return
-        super().handle_message(body, message)
+        try:
+            check_properties(message)
+            check_call(body)
+            self._method_of(message).handle_message(body, message)
+        except Junk as junk:
+            self.refuse(message, junk)
+        except Exception as failure:
+            # Nameko answers whatever it is; what is no refusal should also be seen here.
+            if not isinstance(failure, REFUSALS):
+                _log.exception("call not begun")
+            self.handle_result(message, None, sys.exc_info())
+
+    def _method_of(self, message: Message) -> "Rpc":
+        try:
+            provider: Rpc = self.get_provider_for_method(message.delivery_info["routing_key"])
+        except MethodNotFound as unknown:
+            raise Junk("unknown method", told=unknown) from unknown
+        return provider
+
+    def refuse(self, message: Message, junk: Junk) -> None:
+        """Tell the caller, if there is one; its message becomes a dead letter."""
+        if can_be_answered(message):
+            told = junk.told or MalformedRequest(junk.reason)
+            try:
+                self._answer(message, None, (type(told), told, None))
+            except BROKEN as broken:
+                _log.warning("answer not sent", extra={"error": type(broken).__name__})
+        self.queue_consumer.refuse(f"rpc-{self.container.service_name}", message, junk)
 
     def handle_result(
         self, message: Message, result: Any, exc_info: Any, *, replayed: bool = False
     ) -> tuple[Any, Any]:
+        try:
+            result, exc_info = self._answer(message, result, exc_info, replayed=replayed)
+        except BROKEN as broken:
+            self._give_back(message, exc_info, broken)
+        else:
+            self.queue_consumer.ack_message(message)
+        return result, exc_info
+
+    def _answer(
+        self, message: Message, result: Any, exc_info: Any, *, replayed: bool = False
+    ) -> tuple[Any, Any]:
+        # Nameko answers in the form of the question, which need not be one that we speak.
+        message.properties["content_type"] = JSON
         responder = Responder(
             self.container.config[AMQP_URI_CONFIG_KEY],
             get_rpc_exchange(self.container.config),
@@ -85,14 +127,11 @@ class RpcConsumer(StockRpcConsumer):
             message,
             ssl=self.container.config.get(AMQP_SSL_CONFIG_KEY),
         )
-        responder.publisher_cls = partial(ReplyPublisher, headers={"replayed": replayed})
-        try:
-            result, exc_info = responder.send_response(result, exc_info)
-        except BROKEN as broken:
-            self._give_back(message, exc_info, broken)
-        else:
-            self.queue_consumer.ack_message(message)
-        return result, exc_info
+        responder.publisher_cls = partial(
+            ReplyPublisher, headers={"replayed": replayed}, timeout=REPLY_SECONDS
+        )
+        answer: tuple[Any, Any] = responder.send_response(result, exc_info)
+        return answer
 
     def _give_back(self, message: Message, exc_info: Any, broken: Exception) -> None:
         """The answer could not be sent: delivered again, a change finds its kept answer.
@@ -115,22 +154,18 @@ class Rpc(StockRpc):
     rpc_consumer = RpcConsumer()
     operator_audit = OperatorAudit()
 
-    def handle_message(self, body: Any, message: Message) -> None:
-        try:
-            args, kwargs = body["args"], body["kwargs"]
-        except (KeyError, TypeError) as missing:
-            raise MalformedRequest("Message missing `args` or `kwargs`") from missing
+    def handle_message(self, body: dict[str, Any], message: Message) -> None:
+        args, kwargs = body["args"], body["kwargs"]
         self.check_signature(args, kwargs)
         try:
             context = receive(
-                self.unpack_message_headers(message),
+                _travelled(message.headers),
                 seconds=self.container.config["CALL_SECONDS"],
                 ring=self.container.config["CALLER_KEYS"],
-                message_id=message.properties.get("correlation_id"),
+                message_id=message.properties["correlation_id"],
             )
-        except MalformedRequest:
-            _log.warning("forged caller refused", extra={"method": self.method_name})
-            raise
+        except MalformedRequest as forged:
+            raise Junk("forged caller", told=forged) from forged
         if context[DEADLINE] <= time.time():
             raise DeadlineExceeded()
         self._spawn(args, kwargs, context, message)
@@ -155,6 +190,10 @@ class Rpc(StockRpc):
         result, exc_info = self.operator_audit.before_reply(worker_ctx, result, exc_info)
         replayed = bool(worker_ctx.data.get("replayed"))
         return self.rpc_consumer.handle_result(message, result, exc_info, replayed=replayed)
+
+
+def _travelled(headers: dict[Any, Any]) -> dict[str, Any]:
+    return {name: headers[key] for name, key in HEADERS.items() if key in headers}
 
 
 rpc = Rpc.decorator

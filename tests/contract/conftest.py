@@ -9,6 +9,7 @@ from config.messaging.call import DEADLINE, headers_of, new_context
 from config.messaging.client import Answer, Request
 from config.messaging.pool import Pool
 from schemas.errors import Unavailable
+from tests.contract.house import House, open_house
 from tests.systems import raising
 
 Ask = Callable[..., Answer]
@@ -22,6 +23,14 @@ def raising_service(
     log = tmp_path_factory.mktemp("raising") / "log"
     with raising(addresses["AMQP_URI"], log=log):
         yield addresses["AMQP_URI"]
+
+
+@pytest.fixture(scope="module")
+def house(addresses: dict[str, str]) -> Iterator[House]:
+    if "AMQP_ADMIN_URL" not in addresses:
+        pytest.skip("this broker is not ours to make virtual hosts on")
+    with open_house(addresses) as house:
+        yield house
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A Nameko service on the project's extensions that raises what it is told to; a program."""
 
+import hashlib
 import sys
 import time
 from typing import Any
@@ -11,9 +12,10 @@ eventlet.monkey_patch()
 from nameko.exceptions import registry  # noqa: E402 (after the patching)
 from nameko.runners import ServiceRunner  # noqa: E402
 
+from config import process  # noqa: E402
 from config.keys import KeyRing  # noqa: E402
 from config.messaging.current_call import CurrentCall  # noqa: E402
-from config.messaging.rpc import rpc  # noqa: E402
+from config.messaging.rpc import QueueConsumer, rpc  # noqa: E402
 from schemas import errors  # noqa: E402
 
 
@@ -40,15 +42,54 @@ class Raising:
         return "woke up"
 
     @rpc
+    def work(self, seconds: float) -> str:
+        print("working", flush=True)
+        time.sleep(seconds)
+        return "done"
+
+    @rpc
+    def turn(self) -> None:
+        print("working", flush=True)
+        while True:
+            pass
+
+    @rpc
+    def block(self) -> None:
+        """In a library, for an hour or so."""
+        print("working", flush=True)
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+
+    @rpc
+    def lose_consumer(self) -> None:
+        """As a mistake in a library would have it."""
+        (container,) = runner.containers
+        (consumer,) = (each for each in container.extensions if isinstance(each, QueueConsumer))
+        eventlet.spawn_after(0.2, consumer._gt.kill)
+
+    @rpc
+    def hang_while_dying(self) -> None:
+        (container,) = runner.containers
+        container._being_killed = True
+
+    @rpc
     def key(self) -> str:
         return self.call.key
 
 
 if __name__ == "__main__":
     runner = ServiceRunner(
-        {"AMQP_URI": sys.argv[1], "CALL_SECONDS": 5.0, "CALLER_KEYS": KeyRing()}
+        {
+            "AMQP_URI": sys.argv[1],
+            "CALL_SECONDS": 5.0,
+            "CALLER_KEYS": KeyRing(),
+            "QUEUE_TYPE": "classic",
+        }
     )
     runner.add_service(Raising)
+    if port := int(sys.argv[2]):
+        process.show_to_operators("127.0.0.1", port, runner)
     runner.start()
     print("started", flush=True)
-    runner.wait()
+    process.run(runner)
+    # Python then takes its time to end, and more of it when the machine is busy.
+    print("stopped at", time.monotonic(), flush=True)
