@@ -18,7 +18,10 @@ from config.servers.rabbitmq import start_rabbitmq
 from config.servers.redis_server import start_redis
 from config.servers.site import Certificates, Server, Site
 
-__all__ = ["Certificates", "ServerFailed", "install", "missing_programs", "needed", "started"]
+__all__ = [
+    "Certificates", "Server", "ServerFailed", "install", "missing_programs", "needed",
+    "servers_started", "started",
+]
 
 # The slowest first: it boots while the others are launched.
 _STARTERS = {
@@ -48,9 +51,32 @@ def started(
     A RabbitMQ that was started comes with its ``AMQP_ADMIN_URL``; the users in the addresses are
     administrators. With ``certificates``, what is started speaks TLS only.
     """
+    with servers_started(
+        folder=folder,
+        environ=environ,
+        say=say,
+        folder_patience=folder_patience,
+        certificates=certificates,
+    ) as servers:
+        wanted = needed(environ)
+        urls = {setting: environ[setting] for setting in _STARTERS if setting not in wanted}
+        for server in servers.values():
+            urls |= server.addresses
+        yield urls
+
+
+@contextmanager
+def servers_started(
+    *,
+    folder: Path,
+    environ: Mapping[str, str],
+    say: Callable[[str], None],
+    folder_patience: float = 10.0,
+    certificates: Certificates | None = None,
+) -> Iterator[dict[str, Server]]:
+    """As ``started``: by setting, the servers that had to be, which can be killed and frozen."""
     wanted = needed(environ)
     refuse_missing(settings=wanted, environ=environ)
-    urls = {setting: environ[setting] for setting in _STARTERS if setting not in wanted}
     with ExitStack() as ending:
         if wanted:
             home = _private(folder.resolve())
@@ -61,8 +87,9 @@ def started(
                 Site(name, places[name], environ, lock, ending, say, certificates)
                 for name in wanted
             ]
-            urls |= _start(sites, say=say)
-        yield urls
+            yield _start(sites, say=say)
+        else:
+            yield {}
 
 
 def _private(folder: Path) -> Path:
@@ -101,19 +128,17 @@ def _locked(lock: int) -> bool:
     return True
 
 
-def _start(sites: list[Site], *, say: Callable[[str], None]) -> dict[str, str]:
+def _start(sites: list[Site], *, say: Callable[[str], None]) -> dict[str, Server]:
     """Launch all, then wait for all: the wait is as long as the slowest, not as the sum."""
     waiting = [(site, _STARTERS[site.setting](site)) for site in sites]
-    urls: dict[str, str] = {}
-    for _, server in waiting:
-        urls |= server.addresses
+    servers = {site.setting: server for site, server in waiting}
     next_word = time.monotonic() + _WORD_EVERY
     while waiting := [(site, server) for site, server in waiting if not _ready(site, server)]:
         if time.monotonic() > next_word:
             say(f"Still waiting for {', '.join(server.title for _, server in waiting)} ...")
             next_word += _WORD_EVERY
         time.sleep(0.05)
-    return urls
+    return servers
 
 
 def _ready(site: Site, server: Server) -> bool:

@@ -23,7 +23,7 @@ def start_mariadb(site: Site) -> Server:
     password = kept_secret(site.folder / "password")
     data = _data(site)
     socket_path = _short_socket(site)
-    process = site.launch_server(
+    daemon = site.launch_server(
         "mariadbd",
         "--no-defaults",
         *_run_as_root(),
@@ -42,7 +42,7 @@ def start_mariadb(site: Site) -> Server:
         port=port,
     )
     url = f"mysql+pymysql://{USER}:{password}@{HOST}:{port}/clinic"
-    return Server(site.setting, url, process, lambda: _ask(url, site.ca_file))
+    return Server(site.setting, url, daemon, lambda: _ask(url, site.ca_file))
 
 
 def _scratch(site: Site) -> Path:

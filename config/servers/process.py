@@ -26,14 +26,14 @@ class ServerFailed(Exception):
 
 
 def launch(
-    argv: Sequence[str], *, log: Path, env: Mapping[str, str], lock: int
+    argv: Sequence[str], *, log: Path, env: Mapping[str, str], lock: int, again: bool = False
 ) -> "subprocess.Popen[bytes]":
     """Start `argv` in a session of its own: Ctrl-C is for us, who then end it in order.
 
     It inherits `lock`, so the folder counts as taken for as long as any server lives in it,
-    whatever became of us.
+    whatever became of us. What it says when it is started ``again`` comes after what it said.
     """
-    with open(log, "wb") as output:
+    with open(log, "ab" if again else "wb") as output:
         return subprocess.Popen(  # nosec B603 # a server, with arguments from here
             tied(argv),
             cwd=log.parent,

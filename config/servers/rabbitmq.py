@@ -2,14 +2,14 @@
 
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from kombu.connection import Connection
 
 from config.servers.process import free_ports, has_ended, kept_secret, write_private
-from config.servers.site import HOST, USER, Certificates, Server, Site
+from config.servers.site import HOST, USER, Certificates, Daemon, Server, Site
 from config.tls import broker_options
 
 # Busy waiting burns the processor of a small machine. Only the disk threads may spin for some
@@ -27,7 +27,7 @@ def start_rabbitmq(site: Site) -> Server:
     password = kept_secret(site.folder / "password")
     _start_epmd(site, port=epmd_port, names=names)
     settings = _settings(port, admin_port, site.certificates)
-    process = site.launch_server(
+    daemon = site.launch_server(
         "rabbitmq-server",
         port=port,
         **names,
@@ -42,12 +42,23 @@ def start_rabbitmq(site: Site) -> Server:
             f"{_ERLANG_FLAGS} -start_epmd false -kernel inet_dist_use_interface {{127,0,0,1}}"
         ),
     )
-    site.ending.callback(_hasten_the_end, site, process, names)
+
+    def control(*arguments: str) -> "subprocess.Popen[bytes]":
+        return site.launch(
+            "rabbitmqctl", *arguments, log="rabbitmqctl.log", **names, RABBITMQ_NODENAME=_NODE
+        )
+
+    site.ending.callback(_hasten_the_end, daemon, control)
     secure = "s" if site.certificates else ""
     url = f"amqp{secure}://{USER}:{password}@{HOST}:{port}//"
     admin = f"http{secure}://{USER}:{password}@{HOST}:{admin_port}"
     return Server(
-        site.setting, url, process, lambda: _ask(url, site.ca_file), {"AMQP_ADMIN_URL": admin}
+        site.setting,
+        url,
+        daemon,
+        lambda: _ask(url, site.ca_file),
+        {"AMQP_ADMIN_URL": admin},
+        control=control,
     )
 
 
@@ -62,16 +73,13 @@ def _start_epmd(site: Site, *, port: int, names: Mapping[str, str]) -> None:
 
 
 def _hasten_the_end(
-    site: Site, broker: "subprocess.Popen[bytes]", names: Mapping[str, str]
+    broker: Daemon, control: "Callable[..., subprocess.Popen[bytes]]"
 ) -> None:
     """Half a second that saves five; when it fails, the end just takes longer."""
-    if has_ended(broker):
+    if has_ended(broker.process):
         return
     with suppress(subprocess.TimeoutExpired):
-        site.launch(
-            "rabbitmqctl", "eval", _TAKE_OUT_COLLECTOR,
-            log="rabbitmqctl.log", **names, RABBITMQ_NODENAME=_NODE,
-        ).wait(timeout=5)
+        control("eval", _TAKE_OUT_COLLECTOR).wait(timeout=5)
 
 
 def _listens(port: int) -> bool:

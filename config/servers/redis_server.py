@@ -16,9 +16,9 @@ def start_redis(site: Site) -> Server:
         f"bind {HOST}\nrequirepass {password}\ndir \"{site.folder}\"\n"
         'save ""\nappendonly no\ndaemonize no\n',
     )
-    process = site.launch_server("redis-server", str(settings), port=port)
+    daemon = site.launch_server("redis-server", str(settings), port=port)
     url = f"redis{'s' if site.certificates else ''}://:{password}@{HOST}:{port}/0"
-    return Server(site.setting, url, process, lambda: _ask(redis_address(url, site.ca_file)))
+    return Server(site.setting, url, daemon, lambda: _ask(redis_address(url, site.ca_file)))
 
 
 def _listening(port: int, certificates: Certificates | None) -> str:
