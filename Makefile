@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run stack shell test bench lint audit-dependencies clean
+.PHONY: help run stack shell test bench drill lint audit-dependencies clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test: $(VENV)/dev ## Run all tests, on real servers (installed from Debian's pac
 
 bench: $(VENV)/dev ## Measure what 100,000 appointments cost against 1,000, on servers of its own (about 3 minutes)
 	@exec $(BIN)/python -m tests.bench
+
+drill: $(VENV)/dev ## Break things under load for 15 minutes, on servers of its own; then look what was lost
+	@exec $(BIN)/python -m tests.drill --out docs $(ARGS)
 
 lint: $(VENV)/dev ## Check style, import order, types, who imports whom, and for unsafe calls
 	$(BIN)/flake8

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from config.settings import Settings, SettingsError, database_settings, embedded_settings
+from config.settings import (
+    Settings,
+    SettingsError,
+    database_settings,
+    embedded_settings,
+    environment,
+    topology_settings,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -24,6 +31,7 @@ def check(embedded: bool) -> None:
     """Look for overlaps, stray claims and lost events; the system may run meanwhile.
 
     Changes nothing. Ends with 1 when something is wrong, and names the first few of each kind.
+    With AMQP_ADMIN_URL and AMQP_URI of administrators it looks at the queues as well.
     """
     settings = _settings(embedded)
     from config.check import all_checks, examine
@@ -35,10 +43,27 @@ def check(embedded: bool) -> None:
             for outcome in examine(name, checks, url):
                 _tell(outcome)
                 wrong += outcome.wrong
+    if not embedded and environment().get("AMQP_ADMIN_URL"):
+        wrong += _look_at_broker()
     if wrong:
         click.echo(f"Wrong: {wrong}.\n{ADVICE}", err=True)
         raise SystemExit(1)
     click.echo("Nothing is wrong.")
+
+
+def _look_at_broker() -> int:
+    """How much is wrong there."""
+    from config.broker_users import SetupRefused
+    from config.check_broker import examine_broker
+
+    wrong = 0
+    try:
+        for outcome in examine_broker(topology_settings()):
+            _tell(outcome)
+            wrong += outcome.wrong
+    except (SettingsError, SetupRefused) as refused:
+        raise click.ClickException(str(refused)) from refused
+    return wrong
 
 
 def _tell(outcome: "Outcome") -> None:

@@ -4,6 +4,7 @@ from amqp.exceptions import AMQPError
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
+from config.messaging.frames import mending_frame_handler
 from config.tls import broker_options
 
 # What a connection raises that breaks, or does not come up.
@@ -23,7 +24,9 @@ def open_connection(
         uri,
         connect_timeout=seconds,
         ssl=broker_options(uri, ca_file),
-        transport_options={"confirm_publish": confirm},
+        transport_options={
+            "confirm_publish": confirm, "frame_handler": mending_frame_handler
+        },
     )
     # By itself kombu rests two seconds and tries again, whatever the caller's deadline.
     connection.ensure_connection(max_retries=0, timeout=seconds)

@@ -67,8 +67,8 @@ class Dialer:
             self._pause = SHORTEST_PAUSE
             return line
         finally:
-            # nosec B311 # jitter, no secret
-            self._not_before = time.monotonic() + random.uniform(SHORTEST_PAUSE, self._pause)
+            pause = random.uniform(SHORTEST_PAUSE, self._pause)  # nosec B311 # jitter, no secret
+            self._not_before = time.monotonic() + pause
 
     def close(self) -> None:
         """For good: who still asks is told that there is no connection."""
