@@ -42,16 +42,16 @@ def ack_first() -> None:
 
 def high_water() -> None:
     """The relay remembers how far it has come, and looks no further back."""
-    from config.messaging.relay import Relay
+    from config.messaging.outbox_rows import OutboxRows
 
-    look, mark = Relay._next_rows, [0]
+    look, mark = OutboxRows.unpublished, [0]
 
-    def above_mark(self: Any) -> Any:
-        rows = [row for row in look(self) if row.position > mark[0]]
+    def above_mark(self: Any, **wanted: Any) -> Any:
+        rows = [row for row in look(self, **wanted) if row.position > mark[0]]
         mark[0] = max([mark[0], *(row.position for row in rows)])
         return rows
 
-    Relay._next_rows = above_mark
+    OutboxRows.unpublished = above_mark
 
 
 def no_deadline() -> None:

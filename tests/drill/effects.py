@@ -9,6 +9,7 @@ from appointment.models import Change
 from appointment.models import Inbox as AppointmentInbox
 from appointment.models import Outbox
 from config.audit.models import Record
+from gateway.models import Inbox as GatewayInbox
 from tests.drill.drain import OUTBOXES
 from tests.drill.evidence import Evidence
 from tests.drill.stage import WITNESS
@@ -21,8 +22,13 @@ ACTIONS = {
     "status": "POST /appointments/<appointment_id>/status",
 }
 TOLD = ("scheduled", "rescheduled", "cancelled", "status_changed")
-# By the handlers of appointment-background.
-AWAITED = ("doctor.schedule_changed", "doctor.time_off_changed")
+# By the handlers of the background programs of these databases.
+INBOXES = {"appointment": AppointmentInbox, "gateway": GatewayInbox}
+AWAITED = {
+    "doctor.schedule_changed": ("appointment",),
+    "doctor.time_off_changed": ("appointment",),
+    "patient.erased": ("appointment", "gateway"),
+}
 
 
 def consumed(evidence: Evidence) -> Found:
@@ -55,12 +61,13 @@ def _tallied(evidence: Evidence, events: dict[str, str]) -> Iterator[str]:
 
 
 def _entered(evidence: Evidence, events: dict[str, str]) -> Iterator[str]:
-    awaited = {event for event, name in events.items() if name in AWAITED}
-    with evidence.reading("appointment") as connection:
-        kept = Counter(connection.scalars(select(AppointmentInbox.event_id)))
-    for event in awaited:
-        if kept[event] != 1:
-            yield f"{events[event]} {event}: {kept[event]} rows in the inbox of appointment"
+    for database, inbox in INBOXES.items():
+        with evidence.reading(database) as connection:
+            kept = Counter(connection.scalars(select(inbox.event_id)))
+        awaited = [event for event, name in events.items() if database in AWAITED.get(name, ())]
+        for event in awaited:
+            if kept[event] != 1:
+                yield f"{events[event]} {event}: {kept[event]} rows in the inbox of {database}"
 
 
 def _untold(evidence: Evidence) -> Iterator[str]:

@@ -44,6 +44,9 @@ class World:
     first_day: datetime
     days: int
     markers: Markers
+    # Patients who were registered meanwhile, and erased again.
+    erased: set[int] = field(default_factory=set)
+    newcomers: list[int] = field(default_factory=list)
     # By appointment, the ETag it was last told with.
     etags: dict[int, str] = field(default_factory=dict)
     settled: list[Asked] = field(default_factory=list)
@@ -71,6 +74,7 @@ class Client:
         self._acts: dict[Callable[[], None], int] = {
             self.book: 42, self.move: 18, self.cancel: 9, self.arrive: 4, self.read: 10,
             self.slots: 6, self.listed: 4, self.register: 4, self.time_off: 2, self.schedule: 1,
+            self.erase: 1,
         }
 
     def work(self, *, until: Callable[[], bool]) -> None:
@@ -143,7 +147,20 @@ class Client:
         )
         answer = self._change("register", "POST", "/patients", body)
         if answer.status_code == 201:
-            self._world.patients.append(answer.json()["id"])
+            with self._world.lock:
+                self._world.patients.append(answer.json()["id"])
+                self._world.newcomers.append(answer.json()["id"])
+
+    def erase(self) -> None:
+        """Somebody who may be booking just now."""
+        with self._world.lock:
+            if not self._world.newcomers:
+                return
+            number = self._world.newcomers.pop(0)
+            self._world.erased.add(number)
+        self._change("erase", "DELETE", f"/patients/{number}", None)
+        with self._world.lock:
+            self._world.patients.remove(number)
 
     def time_off(self) -> None:
         start = self._world.some_start(self._chance)

@@ -49,12 +49,13 @@ class Span:
 
 
 def plan(seed: str, *, short: bool) -> Iterator[str]:
-    """The faults in their order, each once before any comes again."""
+    """The faults in their order, each once before any comes again; the short ones come once."""
     chance = random.Random(f"{seed} plan")
+    if short:
+        yield from chance.sample(SHORT, len(SHORT))
+        return
     while True:
-        faults = list(SHORT if short else FAULTS)
-        chance.shuffle(faults)
-        yield from faults
+        yield from chance.sample(list(FAULTS), len(FAULTS))
 
 
 def strike(nemesis: Nemesis, fault: str) -> Span:

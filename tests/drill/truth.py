@@ -103,7 +103,8 @@ def people(evidence: Evidence) -> Found:
         told = {line.told["id"] for line in evidence.lines if line.op == op and line.status == 201}
         with evidence.reading(database) as connection:
             kept = set(connection.scalars(select(table.id)))
-        known = set(evidence.world.patients) if op == "register" else set()
+        world = evidence.world
+        known = {*world.patients, *world.erased} if op == "register" else set()
         findings += [f"{op} {number}: acknowledged, and not there" for number in told - kept]
         findings += [f"{op} {number}: nobody was told" for number in kept - told - known]
         looked_at += len(kept)

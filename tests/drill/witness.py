@@ -1,6 +1,7 @@
 """A downstream consumer whose effect is not repeatable by nature: it counts each event it is told.
 """
 
+import random
 from typing import Any
 
 from sqlalchemy import String, update
@@ -14,6 +15,9 @@ from config.messaging.inbox import LONGEST_EVENT_ID, InboxColumns
 from config.programs import Program
 from config.service_database import Database
 from schemas import errors
+
+# So many deliveries fail, so that events rest in the delay queues whatever is being broken.
+FAILING = 0.01
 
 PROGRAM = Program("witness", "tests.drill.witness:Witness", "witness")
 
@@ -48,6 +52,7 @@ class Witness:
     store = Database(WitnessBase, answers=Answer, errors=errors, inbox=Inbox)
 
     @event_handler("patient", "registered")
+    @event_handler("patient", "erased")
     @event_handler("doctor", "registered")
     @event_handler("doctor", "schedule_changed")
     @event_handler("doctor", "time_off_changed")
@@ -58,6 +63,8 @@ class Witness:
     @event_handler("appointment", "uncovered")
     @event_handler("appointment", "covered")
     def count(self, event: Any) -> None:
+        if random.random() < FAILING:
+            raise RuntimeError("on purpose")
         self.store.once(lambda session: count_up(session, event["id"]))
 
 

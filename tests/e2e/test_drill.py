@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Say
+from tests.drill.plan import SHORT
 from tests.drill.run import Drill
 from tests.integration.test_servers import wait_until_none_in
 from tests.systems import plain_environ
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("server_programs")
 def test_nothing_is_lost_doubled_stuck_or_left_behind(tmp_path: Path, say: Say) -> None:
     drill = Drill(tmp_path, seconds=SECONDS, seed="ci", clients=CLIENTS, say=say)
     assert drill.run(out=tmp_path / "report") == 0
+    assert {span.fault for span in drill.spans} == {*SHORT}
     page = (tmp_path / "report" / "drill.md").read_text()
     assert "The checker found nothing" in page and str(ROOT) not in page
     assert (tmp_path / "report" / "drill.svg").stat().st_size < 300_000
