@@ -24,7 +24,7 @@ test: $(VENV)/dev ## Run all tests, on real servers (installed from Debian's pac
 bench: $(VENV)/dev ## Measure what 100,000 appointments cost against 1,000, on servers of its own (about 3 minutes)
 	@exec $(BIN)/python -m tests.bench
 
-drill: $(VENV)/dev ## Break things under load for 15 minutes, on servers of its own; then look what was lost
+drill: $(VENV)/dev ## Break things under load for 15 minutes, then look what was lost; some: ARGS='--help'
 	@exec $(BIN)/python -m tests.drill --out docs $(ARGS)
 
 lint: $(VENV)/dev ## Check style, import order, types, who imports whom, and for unsafe calls

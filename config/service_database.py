@@ -1,13 +1,15 @@
 """A service's database, found by Nameko's configuration; apart from idempotency.py, so that the
 gateway need not load eventlet."""
 
+import logging
 import time
 from typing import Any
 
 import nameko_sqlalchemy
 from nameko.containers import WorkerContext
 from nameko_sqlalchemy.database import DB_URIS_KEY
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import DBAPIError, TimeoutError
 from sqlalchemy.orm import DeclarativeBase
 
 from config.database import Transactions, connect
@@ -16,9 +18,13 @@ from config.idempotency import Errors, Store
 from config.messaging.call import CHECKED_CALLER, Call
 from config.messaging.current_call import call_of
 from config.messaging.wake import CommitsWakeRelay
+from config.mysql import bounded
+
+_log = logging.getLogger("database")
 
 # How long a transaction may take that nobody waits for, with all its tries.
 UNASKED_SECONDS = 20.0
+FIRST_CONNECTION_SECONDS = 2.0
 
 
 def uri_of(config: dict[str, Any], service: str, base: type) -> str:
@@ -71,6 +77,17 @@ class Database(nameko_sqlalchemy.Database):
         )
         self.Session.configure(bind=self.engine, info={VAULT: self.vault})
         self.wake.watch(self.Session, self.declarative_base)
+        self._connect_once()
+
+    def _connect_once(self) -> None:
+        """Before any call comes: the first connection asks the server for its kind and settings,
+        which takes several times as long, and callers have deadlines."""
+        try:
+            with bounded(time.time() + FIRST_CONNECTION_SECONDS), self.engine.connect() as first:
+                first.execute(select(1))
+        except (DBAPIError, TimeoutError) as failure:
+            # It is asked again with the first call.
+            _log.warning("database does not answer yet", extra={"error": type(failure).__name__})
 
     def get_dependency(self, worker_ctx: WorkerContext) -> Store:
         def call() -> Call:

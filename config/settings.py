@@ -281,7 +281,7 @@ def _check(settings: Settings) -> None:
     if settings.queue_type not in ("classic", "quorum"):
         raise SettingsError("QUEUE_TYPE must be classic or quorum.")
     if settings.operations_port > 65535 or settings.operations_port == settings.port:
-        raise SettingsError("OPERATIONS_PORT must be a port of its own, or 0.")
+        raise SettingsError("OPERATIONS_PORT must be 0, or up to 65535 and not that of PORT.")
     if settings.log_format not in ("json", "text"):
         raise SettingsError("LOG_FORMAT must be json or text.")
     if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):

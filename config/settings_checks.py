@@ -105,7 +105,7 @@ def reminders(text: str) -> tuple[int, ...]:
 
 def event_retries(text: str) -> tuple[int, ...]:
     """Seconds, the fewest first; :raises SettingsError: for what are no whole numbers above 0."""
-    parts = [part.strip() for part in text.split(",") if part.strip()] or [""]
+    parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and 0 < int(part) <= DAY for part in parts):
         raise SettingsError("EVENT_RETRY_SECONDS must be seconds, such as 5,30,300, up to a day.")
     return tuple(sorted({int(part) for part in parts}))

@@ -27,8 +27,19 @@ events = Queue("consumer-billing", appointments, routing_key="#")
 class Billing(ConsumerMixin):
     """Comes back by itself when the broker was away; Ctrl-C ends it between two events."""
 
+    connected = False
+
     def __init__(self, connection):
         self.connection = connection
+
+    def on_consume_ready(self, *_, **__):
+        self.connected = True
+
+    def on_connection_error(self, error, seconds):
+        self.connected = False
+        if self.should_stop:
+            sys.exit()
+        print(f"no broker, trying again in {seconds:.0f} s", file=sys.stderr, flush=True)
 
     def get_consumers(self, consumer, channel):
         return [consumer([events], callbacks=[self.on_event], accept=["json"])]
@@ -39,6 +50,8 @@ class Billing(ConsumerMixin):
 
     def end(self, *_):
         self.should_stop = True
+        if not self.connected:
+            sys.exit()
 
 
 if not os.environ.get("CONSUMER_AMQP_URI"):

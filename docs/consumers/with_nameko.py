@@ -3,7 +3,9 @@ r"""A downstream consumer with Nameko: prints each booking and each cancellation
 From this folder, beside `make stack`:
 
     set -a; . ../../.data/stack.env
-    ../../.venv/bin/nameko run --broker "$CONSUMER_AMQP_URI" with_nameko
+    ../../.venv/bin/nameko run --config with_nameko.yml with_nameko
+
+Its configuration names the broker: on the command line everybody could read the password.
 
 It gets what happens from its first start on. To miss nothing before, have its queues made earlier,
 by the names that Nameko gives them:

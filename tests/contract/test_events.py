@@ -226,7 +226,8 @@ def _told(queue: Queue, subjects: set[str]) -> set[str]:
 
 
 NAMEKO = [
-    str(Path(sys.executable).with_name("nameko")), "run", "--broker", "{amqp}", "with_nameko"
+    str(Path(sys.executable).with_name("nameko")), "run", "--config", "with_nameko.yml",
+    "with_nameko",
 ]
 KOMBU = [sys.executable, "with_kombu.py"]
 
@@ -280,6 +281,17 @@ def test_the_consumer_with_kombu_ends_quietly_on_ctrl_c(
             assert process.wait(10) == 0
             broker.default_channel.queue_delete("consumer-billing")
     assert log.read_text() == ""
+
+
+def test_the_consumer_with_kombu_says_that_the_broker_is_away_and_ends_all_the_same(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "log"
+    environ = plain_environ(CONSUMER_AMQP_URI="amqp://guest:guest@127.0.0.1:1//")
+    with running(KOMBU, environ=environ, log=log, folder=CONSUMERS) as process:
+        wait_for(lambda: "no broker" in log.read_text())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
 
 
 @pytest.mark.parametrize("argv", [NAMEKO, KOMBU], ids=["nameko", "kombu"])

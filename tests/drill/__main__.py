@@ -13,11 +13,11 @@ from config.servers import ServerFailed
 
 
 def main() -> int:
-    options = _options()
     # It announces its retirement whenever it is imported; Nameko 2 knows no other hub.
     warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
     from tests.drill.run import Drill
 
+    options = _options()
     # As Ctrl-C: all that was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
@@ -35,11 +35,16 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
+    from tests.drill.plan import FAULTS
+
     parser = argparse.ArgumentParser(prog="python -m tests.drill", description=__doc__)
     parser.add_argument("--seconds", type=float, default=900, help="of faults (default 900)")
     parser.add_argument("--seed", default=f"{random.randrange(10**6)}", help="of an earlier run")
     parser.add_argument("--clients", type=int, default=12)
-    parser.add_argument("--fault", action="append", help="only this one; can be said again")
+    parser.add_argument(
+        "--fault", action="append", choices=FAULTS, metavar="FAULT",
+        help=f"only this one; can be said again: {', '.join(FAULTS)}",
+    )
     parser.add_argument("--out", type=Path, help="where drill.md and drill.svg go")
     parser.add_argument("--folder", help="keeps servers' data, logs and the history there")
     return parser.parse_args()
