@@ -9,8 +9,9 @@ and who may try in its half-open state is decided here: by itself it would let a
 """
 
 import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
 
 from pybreaker import (
     STATE_CLOSED,
@@ -22,11 +23,13 @@ from pybreaker import (
 )
 from pybreaker import CircuitMemoryStorage as Storage
 
-from config.clock import utc_now
 from config.metrics import BREAKER_OPEN
 
 FAILURES = 5
 OPEN_SECONDS = 5.0
+
+# Seconds since some moment; only ever forward, whatever happens to the time of day.
+Clock = Callable[[], float]
 
 
 class Permit:
@@ -51,7 +54,8 @@ class Permit:
 class Breaker(CircuitBreakerListener):
     """The breaker of one kind of call, in this process."""
 
-    def __init__(self, service: str, method: str) -> None:
+    def __init__(self, service: str, method: str, *, clock: Clock) -> None:
+        self._clock = clock
         self._open = BREAKER_OPEN.labels(service, method)
         self._open.set(0)
         self._storage = Storage(STATE_CLOSED)
@@ -65,7 +69,8 @@ class Breaker(CircuitBreakerListener):
         )
         self._lock = threading.Lock()
         self._probe: Permit | None = None
-        self._probe_ends = datetime.min
+        # When the next call may try, while it is not closed.
+        self._next_try = clock()
 
     @property
     def state(self) -> str:
@@ -79,17 +84,12 @@ class Breaker(CircuitBreakerListener):
         with self._lock:
             if self.state == STATE_CLOSED:
                 return permit
-            if utc_now() < self._next_try():
+            now = self._clock()
+            if now < self._next_try:
                 return None
             self._breaker.half_open()
-            self._probe, self._probe_ends = permit, utc_now() + timedelta(seconds=seconds)
+            self._probe, self._next_try = permit, now + seconds
             return permit
-
-    def _next_try(self) -> datetime:
-        opened = self._storage.opened_at
-        if self.state == STATE_OPEN and opened is not None:
-            return opened + timedelta(seconds=OPEN_SECONDS)
-        return self._probe_ends if self._probe else utc_now()
 
     def told(self, permit: Permit, failure: Exception | None) -> None:
         with self._lock:
@@ -107,24 +107,27 @@ class Breaker(CircuitBreakerListener):
         """Whatever ended its call, the next one may try."""
         with self._lock:
             if permit is self._probe:
-                self._probe = None
+                self._probe, self._next_try = None, self._clock()
 
     def state_change(
         self, cb: CircuitBreaker, old: CircuitBreakerState | None, new: CircuitBreakerState
     ) -> None:
         self._open.set(0 if new.name == STATE_CLOSED else 1)
+        if new.name == STATE_OPEN:
+            self._next_try = self._clock() + OPEN_SECONDS
 
 
 class Breakers:
     """One breaker for each kind of call, made when first asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
         self._kinds: dict[tuple[str, str], Breaker] = {}
 
     def __getitem__(self, kind: tuple[str, str]) -> Breaker:
         """:param kind: service and method."""
         if kind not in self._kinds:
-            return self._kinds.setdefault(kind, Breaker(*kind))
+            return self._kinds.setdefault(kind, Breaker(*kind, clock=self._clock))
         return self._kinds[kind]
 
     def states(self) -> dict[str, str]:

@@ -1,45 +1,40 @@
 """Everything that is to be on the broker before the programs start, as their classes show it."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from amqp.exceptions import AccessRefused, NotAllowed, NotFound, PreconditionFailed
 from kombu import Connection, Exchange, Queue
 
+from config.broker_limits import policies
 from config.broker_rights import CONSUMERS_QUEUES
 from config.broker_users import SetupRefused, broker_admin, vhost_of
 from config.entrypoints import RANDOM, answers, event_sources, handlers
 from config.messaging.connection import BROKEN, open_connection
 from config.messaging.topology import (
-    DEAD_LETTERS,
     dead_letter_queue,
     dead_letters,
     delay,
     delay_queue,
     event_queue,
     events_of,
+    found,
     outbox_wake,
     rpc_exchange,
     rpc_queue,
 )
-from config.programs import Catalogue
+from config.programs import Catalogue, Program
 from config.settings import Settings
 
 DECLARE_SECONDS = 5.0
 
-# By policy, which can be changed without making the queues anew. For callers that set no deadline,
-# and for a service that is away: what is oldest goes first.
-RPC_LIMITS = {
-    "max-length": 10_000, "max-length-bytes": 100_000_000, "message-ttl": 60_000,
-    "overflow": "drop-head",
-}
-DEAD_LETTER_DAYS = 30
-# Of quorum queues. Looking at a dead letter counts as a delivery.
-EVENT_DELIVERIES, LOOKS = 20, 1_000_000
-
 ADMINISTRATOR = "AMQP_URI must name a user that may declare everything, an administrator."
+UNLIMITED_QUORUM = (
+    "QUEUE_TYPE=quorum needs AMQP_ADMIN_URL, the address of RabbitMQ's management API: without the "
+    "limits that are set there, RabbitMQ 4 drops what was delivered 20 times, dead letters too."
+)
 OTHER_ARGUMENTS = (
     "The queue {} is there with other arguments: an older version, or another QUEUE_TYPE, made it. "
     "Set QUEUE_TYPE as it was; or stop every program, see that the queue is empty, delete it "
@@ -72,6 +67,15 @@ def layout(catalogue: Catalogue, settings: Settings) -> Layout:
             *_event_queues(classes, kind),
         ),
     )
+
+
+def own_queues(program: Program, settings: Settings) -> tuple[Queue, ...]:
+    """Those that only this program may declare, as it does at its start."""
+    cls, kind = program.service(), settings.queue_type
+    queues = [*([rpc_queue(cls.name, kind)] if answers(cls) else []), *_event_queues([cls], kind)]
+    for queue in queues:
+        queue.exchange = found(queue.exchange)
+    return tuple(queues)
 
 
 def _sources(classes: Iterable[Any]) -> list[str]:
@@ -118,40 +122,19 @@ def prepare_broker(
     :raises SetupRefused: then it can be run again, once what it names is mended.
     """
     ca_file = settings.tls_ca_file
-    declare(layout(catalogue, settings), uri=settings.amqp_uri, ca_file=ca_file, tell=tell)
+    if settings.queue_type == "quorum" and not settings.amqp_admin_url:
+        raise SetupRefused(UNLIMITED_QUORUM)
+    wanted = layout(catalogue, settings)
+    declare(wanted, uri=settings.amqp_uri, ca_file=ca_file, tell=tell)
     if not settings.amqp_admin_url:
         tell("no limits: they take AMQP_ADMIN_URL, the address of RabbitMQ's management API")
         return
     vhost = vhost_of(settings.amqp_uri)
+    names = [queue.name for queue in wanted.queues]
     with broker_admin(settings.amqp_admin_url, vhost=vhost, ca_file=ca_file) as broker:
-        for name, (pattern, limits) in policies(catalogue, settings.queue_type).items():
+        for name, (pattern, limits) in policies(names, settings.queue_type).items():
             broker.make_policy(name, pattern, limits)
             tell(f"policy {name}: {limits}")
-
-
-def policies(
-    catalogue: Catalogue, queue_type: str
-) -> Mapping[str, tuple[str, Mapping[str, object]]]:
-    """By name, which queues are limited (a regular expression), and how."""
-    classes = [program.service() for program in catalogue.programs]
-    quorum = queue_type == "quorum"
-    letters = {"message-ttl": DEAD_LETTER_DAYS * 24 * 60 * 60 * 1000}
-    limited: dict[str, tuple[str, Mapping[str, object]]] = {
-        "clinic-rpc": (_any(f"rpc-{cls.name}" for cls in classes if answers(cls)), RPC_LIMITS),
-        DEAD_LETTERS: (
-            _any([DEAD_LETTERS]), letters | ({"delivery-limit": LOOKS} if quorum else {})
-        ),
-    }
-    if quorum:
-        # One that ends its process each time would come for ever.
-        dead = {"delivery-limit": EVENT_DELIVERIES, "dead-letter-exchange": DEAD_LETTERS}
-        names = (queue.name for queue in _event_queues(classes, queue_type))
-        limited["clinic-events"] = (_any(names), dead)
-    return limited
-
-
-def _any(names: Iterable[str]) -> str:
-    return f"^({'|'.join(re.escape(name) for name in names)})$"
 
 
 def declare(

@@ -67,13 +67,12 @@ class BrokerRights:
 
 def asks(services: Iterable[str], replies: str, prefix: str = OUR_QUEUE) -> BrokerRights:
     """Calls any method of ``services``; the answers come to a queue of its own."""
-    calls = (publish(RPC, name + METHOD) for name in services)
-    return reduce(or_, calls, queue(prefix + replies) | subscribe(RPC, replies))
+    calls = (send(RPC, name + METHOD) for name in services)
+    return reduce(or_, calls, queue(prefix + replies) | hear(RPC, replies))
 
 
 def hears(exchanges: Iterable[str]) -> BrokerRights:
-    """Any event, in queues of its own. It must find the exchanges there: who may declare one may
-    delete it, and with it what others have bound."""
+    """Any event, in queues of its own."""
     return reduce(or_, (hear(each, ".*") for each in exchanges), queue(CONSUMERS_QUEUES))
 
 
@@ -83,15 +82,8 @@ def queue(name: str) -> BrokerRights:
     return BrokerRights(configure=names, write=names, read=names)
 
 
-def subscribe(exchange: str, keys: str) -> BrokerRights:
-    """To declare it, too."""
-    return BrokerRights(configure=frozenset({re.escape(exchange)})) | hear(exchange, keys)
-
-
-def publish(exchange: str, keys: str) -> BrokerRights:
-    """To declare it, too."""
-    name = frozenset({re.escape(exchange)})
-    return BrokerRights(configure=name) | send(exchange, keys)
+def declare(exchange: str) -> BrokerRights:
+    return BrokerRights(configure=frozenset({re.escape(exchange)}))
 
 
 def send(exchange: str, keys: str) -> BrokerRights:
@@ -101,7 +93,7 @@ def send(exchange: str, keys: str) -> BrokerRights:
 
 
 def hear(exchange: str, keys: str) -> BrokerRights:
-    """As ``subscribe``, to what others have declared."""
+    """To bind queues to what others have declared."""
     name = frozenset({re.escape(exchange)})
     return BrokerRights(read=name, bind=frozenset({(exchange, keys)}))
 

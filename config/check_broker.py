@@ -101,7 +101,8 @@ def _orphans(connection: Connection, names: Sequence[str]) -> Iterator[Finding]:
     for name in names:
         try:
             seen = _look(connection, name)
-        except ResourceLocked:  # its process has it for itself, so it lives
+        except ResourceLocked:
+            # A connection has it for itself; if its host has vanished, until TCP notices.
             continue
         if seen.messages is not None and not seen.consumers:
             yield Finding(f"{name} has nobody who takes from it")

@@ -57,7 +57,8 @@ def show(number: str) -> None:
 def replay(number: str | None, every: bool) -> None:
     """Send events to their queues again, as if for the first time.
 
-    First mend what their handler failed for. One that was handled already has no second effect.
+    First mend what their handler failed for. One that was handled already has no second effect: its
+    id is kept for EVENT_DAYS, and longer than any letter while those are limited to 30 days.
     """
     from config.messaging.letters import NotReplayed
 

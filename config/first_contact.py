@@ -5,15 +5,17 @@ start here. A server that is not up yet is left to them: it is only told of.
 """
 
 import logging
+import uuid
 from collections.abc import Callable, Iterable
 from functools import partial
 from urllib.parse import urlsplit
 
 from amqp.exceptions import AccessRefused, NotAllowed, NotFound
-from kombu import Connection, Exchange
+from kombu import Connection, Exchange, Queue
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from sqlalchemy.exc import DBAPIError
 
+from config.broker_layout import own_queues
 from config.broker_rights import BrokerRights
 from config.database import error_number
 from config.messaging.connection import BROKEN, open_connection
@@ -76,7 +78,7 @@ def _broker(settings: Settings, program: str, rights: BrokerRights) -> None:
     except NotAllowed:
         raise refused("its virtual host") from None
     try:
-        _declare(connection, rights)
+        _declare(connection, rights, _queues(settings, program))
     except AccessRefused:
         raise refused(f"what {program} needs to do there") from None
     except NotFound as missing:
@@ -86,8 +88,16 @@ def _broker(settings: Settings, program: str, rights: BrokerRights) -> None:
         connection.collect(socket_timeout=0.1)
 
 
-def _declare(connection: Connection, rights: BrokerRights) -> None:
-    """As the program will itself; among its exchanges is always one that the others may not.
+def _queues(settings: Settings, program: str) -> tuple[Queue, ...]:
+    if program == GATEWAY:
+        # One of its own, gone with the connection, as it has for the answers to its calls.
+        name = f"rpc.reply-{uuid.uuid4().hex}"
+        return (Queue(name, exclusive=True, auto_delete=True, durable=False),)
+    return own_queues(catalogue().program(program), settings)
+
+
+def _declare(connection: Connection, rights: BrokerRights, queues: Iterable[Queue]) -> None:
+    """As the program will itself; there is always something that the others may not.
 
     What it may not declare must be there: without it, what fails could not be put aside.
     """
@@ -96,6 +106,8 @@ def _declare(connection: Connection, rights: BrokerRights) -> None:
         Exchange(name, type="topic", durable=True)(connection.default_channel).declare(
             passive=found
         )
+    for queue in queues:
+        queue(connection.default_channel).declare()
 
 
 def _databases(settings: Settings, program: str, names: Iterable[str]) -> None:

@@ -19,7 +19,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from config.operations import Verdicts, application
+from config.operations import Report, application
 from config.settings import Settings
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -70,7 +70,7 @@ def _registry() -> CollectorRegistry:
     return registry
 
 
-def _workers_answer(settings: Settings) -> Verdicts:
+def _workers_answer(settings: Settings) -> Report:
     """As one of them sees it."""
     host = "127.0.0.1" if settings.host == EVERYWHERE else settings.host
     # Past any proxy that the environment names: this is our own machine.
@@ -84,10 +84,10 @@ def _workers_answer(settings: Settings) -> Verdicts:
         except HTTPError as failing:
             answer = failing
         with answer:
-            checks: Verdicts = json.load(answer)["checks"]
+            told = json.load(answer)
+        return {"checks": told["checks"], "breakers": told.get("breakers", {})}
     except (OSError, ValueError, KeyError):
-        return {"workers": "failing"}
-    return checks
+        return {"checks": {"workers": "failing"}}
 
 
 class _Server(ThreadingMixIn, WSGIServer):

@@ -10,6 +10,7 @@ from nameko.timer import timer
 from config.answers import forget_some_answers
 from config.messaging.current_call import CurrentCall
 from config.messaging.inbox import forget_some_events
+from config.messaging.topology import DEAD_LETTER_DAYS
 from config.service_clock import Clock
 
 HOURLY = timedelta(hours=1).seconds
@@ -47,7 +48,9 @@ class Housekeeping:
     @timer(interval=HOURLY, eager=True)
     def forget_handled_events(self) -> None:
         """As above; a service that handles none has no inbox."""
-        before = self.clock() - timedelta(days=self.config["EVENT_DAYS"])
+        # Longer than there are dead letters: one of what was handled may be sent again.
+        days = max(self.config["EVENT_DAYS"], DEAD_LETTER_DAYS + 1)
+        before = self.clock() - timedelta(days=days)
         while self.store.inbox and self.store.transact(
             lambda session: forget_some_events(session, self.store.inbox, before=before)
         ):

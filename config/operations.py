@@ -14,6 +14,8 @@ READING = ("GET", "HEAD")
 TEXT, JSON = "text/plain; charset=utf-8", "application/json"
 
 Verdicts = Mapping[str, str]
+# `checks` decides; what else there is, is told.
+Report = Mapping[str, Verdicts]
 Page = tuple[HTTPStatus, str, bytes]
 
 
@@ -21,12 +23,14 @@ def application(
     *,
     metrics: Callable[[], bytes],
     alive: Callable[[], Verdicts],
-    ready: Callable[[], Verdicts],
+    ready: Callable[[], Report],
 ) -> WSGIApplication:
-    """:param alive: by part, `ok` or something else; all must be `ok`. So with ``ready``."""
+    """:param alive: by part, `ok` or something else; all must be `ok`.
+    :param ready: such checks, and what else is told.
+    """
     pages: dict[str, Callable[[], Page]] = {
         "/metrics": lambda: (HTTPStatus.OK, CONTENT_TYPE_LATEST, metrics()),
-        "/livez": lambda: _judged(alive()),
+        "/livez": lambda: _judged({"checks": alive()}),
         "/readyz": lambda: _judged(ready()),
     }
 
@@ -43,10 +47,11 @@ def application(
     return answer
 
 
-def _judged(checks: Verdicts) -> Page:
+def _judged(report: Report) -> Page:
     """In the form of the gateway's own answer."""
-    well = all(verdict == "ok" for verdict in checks.values())
-    answer: dict[str, Any] = {"status": "ok" if well else "failing", "checks": dict(checks)}
+    well = all(verdict == "ok" for verdict in report["checks"].values())
+    told = {name: dict(part) for name, part in report.items() if part or name == "checks"}
+    answer: dict[str, Any] = {"status": "ok" if well else "failing", **told}
     status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
     return status, JSON, json.dumps(answer).encode()
 

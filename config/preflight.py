@@ -19,7 +19,8 @@ class StartRefused(Exception):
 
 @contextmanager
 def held_folder(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` for this process alone: two relays on one outbox would publish twice."""
+    """Hold ``folder`` for this process alone: two would write its keys and start servers on its
+    files."""
     try:
         # What is made in it from now on is for us alone: databases, keys, logins.
         os.umask(0o077)

@@ -82,7 +82,7 @@ def show_to_operators(host: str, port: int, runner: ServiceRunner) -> None:
     application = operations.application(
         metrics=generate_latest,
         alive=partial(vitals.alive, runner.containers),
-        ready=partial(vitals.ready, runner.containers),
+        ready=partial(vitals.readiness, runner.containers),
     )
     eventlet.spawn(serve_http, opened, application, request_seconds=ASKED_SECONDS)
 

@@ -16,12 +16,11 @@ from config.broker_rights import (
     WAKE_QUEUE,
     BrokerRights,
     asks,
+    declare,
     hear,
     hears,
-    publish,
     queue,
     send,
-    subscribe,
     take,
 )
 from config.entrypoints import (
@@ -122,8 +121,8 @@ def _calls(cls: Any, asked: Iterable[str]) -> Iterator[BrokerRights]:
     if answers(cls):
         name = f"rpc-{cls.name}"
         yield queue(re.escape(name))
-        yield subscribe(RPC, re.escape(f"{cls.name}.*"))
-        yield publish(RPC, REPLY_TO)
+        yield hear(RPC, re.escape(f"{cls.name}.*"))
+        yield send(RPC, REPLY_TO)
         yield send(DEAD_LETTERS, re.escape(name))
     for extension in peers(cls):
         names = {*asked} - {cls.name} if extension.services is None else extension.services
@@ -135,14 +134,15 @@ def _outbox(cls: Any, source: str) -> Iterator[BrokerRights]:
     if writes_outbox(cls):
         yield send(OUTBOX_WAKE, re.escape(source))
     for relay in relays(cls):
-        yield publish(f"{relay.source}.events", ".*")
+        events = f"{relay.source}.events"
+        yield declare(events) | send(events, ".*")
         yield queue(WAKE_QUEUE) | hear(OUTBOX_WAKE, re.escape(relay.source))
 
 
 def _events(cls: Any, retries: Sequence[int]) -> Iterator[BrokerRights]:
     for name, handler in handlers(cls):
         yield queue(_pattern(name))
-        yield subscribe(f"{handler.source_service}.events", re.escape(handler.event_type))
+        yield hear(f"{handler.source_service}.events", re.escape(handler.event_type))
         yield send(DEAD_LETTERS, _pattern(name))
         for seconds in retries:
             yield send(delay(seconds).name, _pattern(name))
@@ -154,8 +154,9 @@ def _operator(classes: Iterable[Any], retries: Sequence[int]) -> BrokerRights:
     shortest = delay(retries[0]).name
     names = {_pattern(name) for cls in classes for name, _ in handlers(cls)}
     replay = (send(shortest, name) for name in names)
-    # Any service, so that Nameko can say that there is none of that name.
-    calls = asks([ANY_SERVICE], SHELL_REPLIES, SHELL_QUEUE)
+    # Any service, so that Nameko can say that there is none of that name; its client declares the
+    # exchange each time.
+    calls = asks([ANY_SERVICE], SHELL_REPLIES, SHELL_QUEUE) | declare(RPC)
     return reduce(or_, replay, calls | take(DEAD_LETTERS))
 
 

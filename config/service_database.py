@@ -22,8 +22,8 @@ from config.mysql import bounded
 
 _log = logging.getLogger("database")
 
-# How long a transaction may take that nobody waits for, with all its tries.
-UNASKED_SECONDS = 20.0
+# How many times as long as a call a transaction may take that nobody waits for, with all its tries.
+UNASKED = 4
 FIRST_CONNECTION_SECONDS = 2.0
 
 
@@ -86,8 +86,8 @@ class Database(nameko_sqlalchemy.Database):
             with bounded(time.time() + FIRST_CONNECTION_SECONDS), self.engine.connect() as first:
                 first.execute(select(1))
         except (DBAPIError, TimeoutError) as failure:
-            # It is asked again with the first call.
-            _log.warning("database does not answer yet", extra={"error": type(failure).__name__})
+            # Told of already, see first_contact; it is asked again with the first call.
+            _log.debug("no connection yet", extra={"error": type(failure).__name__})
 
     def get_dependency(self, worker_ctx: WorkerContext) -> Store:
         def call() -> Call:
@@ -113,4 +113,4 @@ class Database(nameko_sqlalchemy.Database):
         """Of the call; for what nobody waits for, such as a timer, of each transaction anew."""
         if CHECKED_CALLER in worker_ctx.data:
             return call_of(worker_ctx).deadline
-        return time.time() + UNASKED_SECONDS
+        return time.time() + UNASKED * self.container.config["CALL_SECONDS"]

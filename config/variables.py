@@ -40,8 +40,9 @@ VARIABLES = (
     Variable(
         "AMQP_ADMIN_URL",
         "",
-        "RabbitMQ's management API, `http://admin:password@host:15672`; only `clinic setup` and "
-        "`make stack` use it, to make a user for each program",
+        "RabbitMQ's management API, `http://admin:password@host:15672`: `clinic setup` and `make "
+        "stack` make a user for each program, `clinic topology` limits queues, `clinic check` "
+        "looks at them",
     ),
     Variable("REDIS_URL", "", "Redis, `redis://:password@host:6379/0`; real mode only"),
     Variable(
@@ -92,7 +93,11 @@ VARIABLES = (
         "5,30,300",
         "how long an event that failed rests before each next try; then it is a dead letter",
     ),
-    Variable("EVENT_DAYS", 30, "how long published events, and the ids of handled ones, are kept"),
+    Variable(
+        "EVENT_DAYS",
+        30,
+        "how long published events are kept; the ids of handled ones, too, but at least 31 days",
+    ),
     Variable(
         "QUEUE_TYPE",
         "classic",

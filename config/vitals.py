@@ -6,6 +6,7 @@ from typing import Any
 from nameko.timer import Timer
 
 from config.messaging.consumer import QueueConsumer
+from config.messaging.peers import Peers
 
 Verdicts = Mapping[str, str]
 
@@ -18,6 +19,18 @@ def alive(containers: Iterable[Any]) -> Verdicts:
 def ready(containers: Iterable[Any]) -> Verdicts:
     """By service: `failing` while nothing that is sent to it would arrive."""
     return {each.service_name: _verdict(_hears(each)) for each in containers}
+
+
+def readiness(containers: Iterable[Any]) -> Mapping[str, Verdicts]:
+    """An open breaker fails nothing: it closes by calls that go well, and there must be some."""
+    known = tuple(containers)
+    return {"checks": ready(known), "breakers": breakers(known)}
+
+
+def breakers(containers: Iterable[Any]) -> Verdicts:
+    """By ``service.method``, what these services leave alone; where they differ, what one sees."""
+    peers = (each for one in containers for each in one.extensions if isinstance(each, Peers))
+    return {kind: state for each in peers for kind, state in each.breakers.items()}
 
 
 def is_dying(container: Any) -> bool:

@@ -15,6 +15,9 @@ class DoctorBackground(Housekeeping):
         outbox=Outbox,
         turn=RelayTurn,
         source="doctor",
-        awaited=("schedule_changed", "time_off_changed"),
+        awaited={
+            name: (f"evt-doctor-{name}--appointment_background.{name}",)
+            for name in ("schedule_changed", "time_off_changed")
+        },
     )
     store = Database(DoctorBase, answers=Answer, errors=errors, subject="id")

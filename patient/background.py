@@ -11,6 +11,15 @@ class PatientBackground(Housekeeping):
     name = "patient_background"
 
     relay = OutboxRelay(
-        PatientBase, outbox=Outbox, turn=RelayTurn, source="patient", awaited=("erased",)
+        PatientBase,
+        outbox=Outbox,
+        turn=RelayTurn,
+        source="patient",
+        awaited={
+            "erased": (
+                "evt-patient-erased--appointment_background.patient_erased",
+                "evt-patient-erased--gateway_background.patient_erased",
+            ),
+        },
     )
     store = Database(PatientBase, answers=Answer, errors=errors, subject="id")

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from kombu import Connection
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from config.database import connect
+from config.messaging.topology import rpc_exchange
 from config.programs import catalogue
 from config.servers import ServerFailed, install, missing_programs, needed, process, started
 from config.settings import SERVERS
@@ -90,6 +92,9 @@ def addresses(tmp_path_factory: pytest.TempPathFactory, say: Say) -> Iterator[di
     with started(folder=folder, environ=environ, say=say) as given:
         if environ.get("DATABASE_URL"):
             given.pop("AMQP_ADMIN_URL", None)
+        with Connection(given["AMQP_URI"]) as broker:
+            # As `clinic topology` does: programs and callers find it there.
+            rpc_exchange()(broker.default_channel).declare()
         yield from _with_own_databases(given)
 
 

@@ -63,12 +63,17 @@ class Asked:
         self.outcomes: dict[str, Outcome] = {}
         # Set when there is something for its caller to do: to take the answers, or to read.
         self.news = threading.Event()
-        # How much the wire had received when this was sent.
-        self.heard: int | None = None
+        # Whether all of it is on its way, so that its caller is free to read.
+        self.sent = False
 
     @property
     def waits(self) -> bool:
         return len(self.outcomes) < len(self.requests)
+
+
+# Who has less time left is not begun with: no answer would come in time, and what it costs others
+# to try would be for nothing.
+LEAST_SECONDS = 0.1
 
 
 def seconds_left(deadline: float) -> float:

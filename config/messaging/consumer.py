@@ -69,6 +69,7 @@ class QueueConsumer(StockQueueConsumer):
             yield connection
 
     def get_consumers(self, consumer_cls: Callable[..., Any], channel: Any) -> Any:
+        self._consumers = {}
         # Declaring takes its time, in which a provider may leave.
         for provider in tuple(self._providers):
             consumer = consumer_cls(
@@ -79,6 +80,12 @@ class QueueConsumer(StockQueueConsumer):
             consumer.qos(prefetch_count=self.prefetch_count)
             self._consumers[provider] = consumer
         return self._consumers.values()
+
+    def on_consume_ready(self, *arguments: Any, **options: Any) -> None:
+        """All are subscribed now: those of providers that left meanwhile, too."""
+        for provider in self._consumers.keys() - self._providers:
+            _cancel(self._consumers.pop(provider))
+        super().on_consume_ready(*arguments, **options)
 
     def consume(self, limit: Any = None, timeout: Any = None, safety_interval: float = 1.0,
                 **kwargs: Any) -> Iterator[None]:
@@ -139,8 +146,7 @@ class QueueConsumer(StockQueueConsumer):
     def unregister_provider(self, provider: Any) -> None:
         """Nothing more is taken for ``provider``. The connection stays: what is at work still needs
         it to be acknowledged."""
-        consumer = self._consumers.pop(provider, None)
-        if consumer is not None:
+        if consumer := self._consumers.get(provider):
             _cancel(consumer)
         ProviderCollector.unregister_provider(self, provider)
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from amqp.exceptions import ChannelError, MessageNacked
 from kombu import Exchange, Message
-from nameko.amqp.publish import Publisher, UndeliverableMessage, get_producer
+from nameko.amqp.publish import UndeliverableMessage
 from nameko.constants import AMQP_SSL_CONFIG_KEY, AMQP_URI_CONFIG_KEY
 
 from config.messaging.connection import BROKEN
+from config.messaging.pooled import PooledPublisher
 from config.messaging.topology import dead_letters, delay
 
 # Headers of a dead letter; LETTER is its id, which it keeps when it is sent again.
@@ -24,39 +25,23 @@ NO_ROUTE = 312
 NOT_TAKEN = (*BROKEN, MessageNacked, UndeliverableMessage)
 
 
-class SafePublisher(Publisher):
-    """Returns when the broker has the message in a queue, and bounds the wait for that."""
+class SafePublisher(PooledPublisher):
+    """Returns when the broker has the message in a queue."""
 
-    # Once more, at once, for a pooled connection that died unnoticed.
-    retry_policy = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
-    # A dict of its own: Nameko writes `confirm_publish` into the class's.
-    transport_options = {**retry_policy, "interval_max": 0}
+    mandatory = True
 
     def publish(self, payload: Any, **kwargs: Any) -> None:
         """:raises OSError, AMQPError, OperationalError, MessageNacked, UndeliverableMessage:"""
-        with get_producer(
-            self.amqp_uri, True, self.ssl, None, self.transport_options
-        ) as producer:
-            try:
-                producer.publish(
-                    payload, mandatory=True, retry=True, retry_policy=self.retry_policy,
-                    **{"delivery_mode": self.delivery_mode, **self.publish_kwargs, **kwargs},
-                )
-            except NOT_TAKEN as failure:
-                # The broker's answer may still come, and would be taken for the next one's.
-                producer.connection.collect(socket_timeout=0.1)
-                if isinstance(failure, ChannelError) and failure.reply_code == NO_ROUTE:
-                    raise UndeliverableMessage() from failure
-                raise
+        try:
+            super().publish(payload, **kwargs)
+        except ChannelError as failure:
+            if failure.reply_code == NO_ROUTE:
+                raise UndeliverableMessage() from failure
+            raise
 
 
 def safe_publisher(config: Mapping[str, Any]) -> SafePublisher:
-    return SafePublisher(
-        config[AMQP_URI_CONFIG_KEY],
-        ssl=config.get(AMQP_SSL_CONFIG_KEY),
-        timeout=CONFIRM_SECONDS,
-        confirm_timeout=CONFIRM_SECONDS,
-    )
+    return SafePublisher(config[AMQP_URI_CONFIG_KEY], ssl=config.get(AMQP_SSL_CONFIG_KEY))
 
 
 def bury(

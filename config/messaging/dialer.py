@@ -9,12 +9,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from config.messaging.client import seconds_left
+from config.messaging.client import LEAST_SECONDS, seconds_left
 from config.messaging.connection import BROKEN
 from config.messaging.line import Line
 
-# One attempt; who has more time tries again.
-ATTEMPT_SECONDS = 3.0
+# One attempt; who has more time tries again. Who has less may be late by this little: what fails
+# for want of time says nothing of the broker, and all who wait would share it.
+ATTEMPT_SECONDS, LEAST_ATTEMPT_SECONDS = 3.0, 0.3
 # Between one attempt and the next, growing; never more than a caller has left.
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 0.5
 
@@ -49,7 +50,7 @@ class Dialer:
             if self._line is None or self._line.broken:
                 if self._closed or self._failures != seen:
                     raise NotConnected("closed, or somebody else tried just now")
-                self._line = self._dial(deadline)
+                return self._dial(deadline)
             return self._line
         finally:
             self._gate.release()
@@ -57,18 +58,29 @@ class Dialer:
     def _dial(self, deadline: float) -> Line:
         rest = self._not_before - time.monotonic()
         time.sleep(min(max(rest, 0), seconds_left(deadline)))
+        left = seconds_left(deadline)
+        if left < LEAST_SECONDS:
+            raise NotConnected("too late to try")
         try:
-            line = self._connect(seconds=min(seconds_left(deadline), ATTEMPT_SECONDS))
+            line = self._connect(seconds=min(max(left, LEAST_ATTEMPT_SECONDS), ATTEMPT_SECONDS))
         except BROKEN:
             self._failures += 1
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
             raise
         else:
             self._pause = SHORTEST_PAUSE
-            return line
+            return self._keep(line)
         finally:
             pause = random.uniform(SHORTEST_PAUSE, self._pause)  # nosec B311 # jitter, no secret
             self._not_before = time.monotonic() + pause
+
+    def _keep(self, line: Line) -> Line:
+        self._line = line
+        # Looked at afterwards: whoever closed meanwhile has seen either this line or none.
+        if self._closed:
+            line.close()
+            raise NotConnected("closed")
+        return line
 
     def close(self) -> None:
         """For good: who still asks is told that there is no connection."""

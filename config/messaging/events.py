@@ -34,10 +34,9 @@ from config.messaging.dead_letters import (
     put_off,
     raw,
 )
-from config.messaging.frames import UNREADABLE
 from config.messaging.inbox import LONGEST_EVENT_ID
-from config.messaging.junk import LARGEST_BYTES, Junk
-from config.messaging.topology import queue_arguments
+from config.messaging.junk import Junk
+from config.messaging.topology import found, queue_arguments
 from config.metrics import EVENTS_HANDLED
 
 _log = logging.getLogger("events")
@@ -46,6 +45,8 @@ _log = logging.getLogger("events")
 PAUSE_SECONDS = 1.0
 # As much as the inbox holds.
 _ID = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_EVENT_ID}}}")
+# Besides its id, an event of CloudEvents 1.0 has all of these.
+_REQUIRED = ("specversion", "source", "type")
 
 
 class EventHandler(StockEventHandler):
@@ -61,15 +62,15 @@ class EventHandler(StockEventHandler):
         super().setup()
         config = self.container.config
         self.queue.queue_arguments = queue_arguments(config["QUEUE_TYPE"])
+        self.queue.exchange = found(self.queue.exchange)
         self.retries: tuple[int, ...] = config["EVENT_RETRY_SECONDS"]
 
     def handle_message(self, body: Any, message: Message) -> None:
-        number = body.get("id") if isinstance(body, dict) else None
-        if not isinstance(number, str) or not _ID.fullmatch(number):
+        if not _is_event(body):
             self.refuse(message, Junk("no event"))
             return
         # Nothing that the headers say about a caller counts: the relay sends none.
-        context: dict[str, Any] = {KEY: number, CORRELATION: body.get("correlationid")}
+        context: dict[str, Any] = {KEY: body["id"], CORRELATION: body.get("correlationid")}
         complete(context, seconds=self.container.config["CALL_SECONDS"])
         try:
             self.container.spawn_worker(
@@ -83,11 +84,8 @@ class EventHandler(StockEventHandler):
             self.queue_consumer.requeue_message(message)
 
     def refuse(self, message: Message, junk: Junk) -> None:
-        """Put aside what cannot be handed to the method: as it is, if it can be kept."""
-        if message.content_type == UNREADABLE or len(message.body) > LARGEST_BYTES:
-            self.queue_consumer.refuse(self.queue.name, message, junk)
-        else:
-            self._finish(message, "dead", partial(self._bury, message, junk.reason))
+        """Put a description aside: only events are known to tell nothing about anybody."""
+        self.queue_consumer.refuse(self.queue.name, message, junk)
 
     def _settle(
         self, message: Message, worker: WorkerContext, result: Any, exc_info: Any
@@ -159,6 +157,14 @@ class EventHandler(StockEventHandler):
     @property
     def _name(self) -> str:
         return f"{self.container.service_name}.{self.method_name}"
+
+
+def _is_event(body: Any) -> bool:
+    """Whether it has the form; what it says, its handler judges."""
+    if not isinstance(body, dict) or any(not isinstance(body.get(name), str) for name in _REQUIRED):
+        return False
+    number = body.get("id")
+    return isinstance(number, str) and _ID.fullmatch(number) is not None
 
 
 def _letter(message: Message) -> dict[str, Any]:

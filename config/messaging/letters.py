@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from amqp.exceptions import NotFound
-from kombu import Connection, Message
+from amqp.exceptions import ChannelError, NotFound
+from kombu import Connection, Message, Producer
 
 from config.messaging.connection import open_connection
 from config.messaging.dead_letters import (
@@ -16,6 +16,7 @@ from config.messaging.dead_letters import (
     DIED_AT,
     ERROR,
     LETTER,
+    NO_ROUTE,
     QUEUE,
     REASON,
     raw,
@@ -124,23 +125,37 @@ class Letters:
                 "When you have seen what it tells, drop it."
             )
         listening = self._listening(letter)
-        message = letter.message
-        self._connection.Producer(auto_declare=False).publish(
-            raw(message),
-            exchange=delay(seconds).name,
-            routing_key=letter.queue,
-            headers={LETTER: letter.id},
-            content_type=message.content_type or "application/octet-stream",
-            content_encoding=message.content_encoding or "binary",
-            delivery_mode="persistent",
-            mandatory=True,
-            timeout=CONFIRM_SECONDS,
-            confirm_timeout=CONFIRM_SECONDS,
-            **_number(message),
-        )
+        try:
+            self._send(letter, delay(seconds).name)
+        except ChannelError as refused:
+            if refused.reply_code != NO_ROUTE:
+                raise
+            raise NotReplayed(
+                f"{letter.id} has no way back: the queue {delay(seconds).name} is missing. Run "
+                "`clinic topology`, with the programs' EVENT_RETRY_SECONDS."
+            ) from None
         # Only now: what is lost between the two comes twice, and has its effect once.
-        message.ack()
+        letter.message.ack()
         return listening
+
+    def _send(self, letter: Letter, exchange: str) -> None:
+        message = letter.message
+        # A channel of its own: what comes back is confirmed afterwards, and that would be taken
+        # for the next one's.
+        with self._connection.channel() as channel:
+            Producer(channel, auto_declare=False).publish(
+                raw(message),
+                exchange=exchange,
+                routing_key=letter.queue,
+                headers={LETTER: letter.id},
+                content_type=message.content_type or "application/octet-stream",
+                content_encoding=message.content_encoding or "binary",
+                delivery_mode="persistent",
+                mandatory=True,
+                timeout=CONFIRM_SECONDS,
+                confirm_timeout=CONFIRM_SECONDS,
+                **_number(message),
+            )
 
     def _listening(self, letter: Letter) -> int:
         try:

@@ -12,8 +12,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,12 +20,13 @@ from kombu import Consumer, Message, Producer, Queue
 
 from config.messaging.client import Asked, NoAnswer, Outcome, Request, Undelivered, seconds_left
 from config.messaging.connection import BROKEN, open_connection
-from config.messaging.topology import rpc_exchange
+from config.messaging.topology import found, rpc_exchange
 from config.messaging.wire import Wire
 
 _log = logging.getLogger("rpc")
 
-# A reply queue whose client died without a word is removed by the broker after this long.
+# A reply queue that nobody takes from any more goes after this long, if it did not go with its
+# connection. Of a host that vanished without a word only TCP tells the broker.
 ORPHAN_SECONDS = 60
 
 
@@ -45,13 +45,13 @@ class Line:
         self.broken = False
         # A name of its own, so that what was asked on another connection cannot be answered here.
         self._reply_to = uuid.uuid4().hex
-        self._exchange = rpc_exchange()
+        self._exchange = found(rpc_exchange())
         connection = open_connection(uri, seconds=seconds, ca_file=ca_file)
         try:
-            self._wire = Wire(connection)
+            self._wire = Wire(connection, on_end=self._break)
             self._producer = Producer(self._wire.channel, on_return=self._on_return)
             self._consume(self._reply_to)
-        except Exception:
+        except BaseException:
             connection.collect(socket_timeout=0.1)
             raise
 
@@ -85,7 +85,7 @@ class Line:
                 pass  # told to all who wait, and to this caller below
             finally:
                 self._leave(asked)
-        lost = Undelivered if self.broken else NoAnswer
+        lost = NoAnswer if asked.sent and not self.broken else Undelivered
         return [
             asked.outcomes.get(id_) or lost(request.service)
             for id_, request in asked.requests.items()
@@ -113,8 +113,9 @@ class Line:
             self._end()
 
     def _call_a_reader(self) -> None:
-        # Who came last stays longest, so that the reading changes hands seldom.
-        waiting = (asked for asked in reversed(self._callers) if asked.waits)
+        # Who came last stays longest, so that the reading changes hands seldom. Who still sends
+        # looks by itself afterwards, whether anybody reads.
+        waiting = (asked for asked in reversed(self._callers) if asked.sent and asked.waits)
         if latest := next(waiting, None):
             latest.news.set()
 
@@ -136,36 +137,25 @@ class Line:
                 expiration=seconds_left(deadline),
                 headers=dict(headers),
             )
-            with self._whole():
-                self._wire.write(publish, seconds=seconds_left(deadline))
-        asked.heard = self._wire.received
+            if not self._wire.write(publish, seconds=seconds_left(deadline)):
+                return
+        asked.sent = True
 
     def _wait(self, asked: Asked, deadline: float) -> None:
         while asked.waits and not self.broken and not _over(deadline):
             asked.news.clear()
             if self._reads(asked):
-                with self._whole():
-                    self._wire.read(seconds=seconds_left(deadline))
+                self._wire.read(seconds=seconds_left(deadline))
             elif asked.waits and not self.broken:  # else told before it listened
                 asked.news.wait(seconds_left(deadline))
-        silent = asked.heard is not None and asked.heard == self._wire.received
-        if asked.waits and not self.broken and silent:
-            # Not one frame since it was sent: nobody shall wait on this connection again.
+        if asked.waits and not self.broken and self._wire.silent:
+            # Nobody shall wait on this connection again.
             self._break(TimeoutError())
 
     def _reads(self, asked: Asked) -> bool:
         with self._lock:
             self._reader = self._reader or asked
             return self._reader is asked
-
-    @contextmanager
-    def _whole(self) -> Iterator[None]:
-        """What is stopped in mid-frame, for whatever reason, nobody can read or write on."""
-        try:
-            yield
-        except BaseException as ended:
-            self._break(ended)
-            raise
 
     def _on_reply(self, message: Message) -> None:
         self._settle(str(message.properties.get("correlation_id")), message)
@@ -194,12 +184,12 @@ class Line:
     def close(self) -> None:
         """Those who wait are told; the last of them lets go of the connection."""
         with self._lock:
-            self.broken = True
+            first, self.broken = not self.broken, True
             nobody = not self._callers
             for asked in self._callers:
                 asked.news.set()
         self._wire.shut()
-        if nobody:
+        if first and nobody:
             self._end()
 
     def _end(self) -> None:

@@ -1,7 +1,9 @@
 """Events leave through a table: written with the change they tell of, published by a relay."""
 
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import eventlet
@@ -15,10 +17,12 @@ from config.database import connect
 from config.messaging.outbox_tables import forget_some_events
 from config.messaging.publisher import Publisher
 from config.messaging.relay import Relay
+from config.mysql import bounded
 from config.service_database import uri_of
 
 # What cannot be ended meanwhile, by a broker that says nothing, is given up.
 STOP_SECONDS = 0.8
+GIVE_BACK_SECONDS = 0.5
 
 
 class OutboxRelay(DependencyProvider):
@@ -27,7 +31,8 @@ class OutboxRelay(DependencyProvider):
     Any number of them may run; they take turns, which ``turn`` keeps. To its service it gives what
     forgets old events, see ``forget_some_events``.
 
-    :param awaited: names of the events that programs of this system react to; see ``Relay``.
+    :param awaited: names of the events that programs of this system react to, with those of the
+        queues that wait for them; see ``Relay``.
     """
 
     def __init__(
@@ -37,13 +42,19 @@ class OutboxRelay(DependencyProvider):
         outbox: Any,
         turn: Any,
         source: str,
-        awaited: Collection[str] = (),
+        awaited: Mapping[str, Collection[str]] = MappingProxyType({}),
     ) -> None:
         self.base = base
         self.outbox = outbox
         self.turn = turn
         self.source = source
         self.awaited = awaited
+        self.thread: Any = None
+
+    @property
+    def alive(self) -> bool:
+        """Not so when its thread has ended, for whatever reason."""
+        return self.thread is None or not self.thread.dead
 
     def setup(self) -> None:
         config = self.container.config
@@ -73,7 +84,9 @@ class OutboxRelay(DependencyProvider):
         with eventlet.Timeout(STOP_SECONDS, False):
             self.ended.wait()
         self.thread.kill()
-        self.relay.close()
+        # A frozen database is given up: then the turn ends by itself.
+        with bounded(time.time() + GIVE_BACK_SECONDS):
+            self.relay.close()
         self.engine.dispose()
 
     def get_dependency(self, worker_ctx: WorkerContext) -> Callable[..., Any]:

@@ -1,6 +1,6 @@
 """How one service asks another: through a pool, inside the deadline of the call it works on."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from nameko.constants import AMQP_URI_CONFIG_KEY
 from nameko.containers import WorkerContext
@@ -45,6 +45,11 @@ class Peers(DependencyProvider):
         self.pool.close()
 
     kill = stop
+
+    @property
+    def breakers(self) -> Mapping[str, str]:
+        """By ``service.method``, what this service leaves alone; known once it is set up."""
+        return self.pool.breakers.states() if hasattr(self, "pool") else {}
 
     def get_dependency(self, worker_ctx: WorkerContext) -> Ask:
         def ask(*requests: Request) -> list[Answer]:

@@ -14,7 +14,15 @@ from nameko.exceptions import deserialize
 
 from config.breaker import Breakers, Permit
 from config.messaging import plain_json
-from config.messaging.client import Answer, NoAnswer, Outcome, Request, Undelivered, seconds_left
+from config.messaging.client import (
+    LEAST_SECONDS,
+    Answer,
+    NoAnswer,
+    Outcome,
+    Request,
+    Undelivered,
+    seconds_left,
+)
 from config.messaging.connection import BROKEN, open_connection
 from config.messaging.dialer import Dialer
 from config.messaging.line import Line
@@ -101,7 +109,7 @@ class Pool:
     def _outcomes(
         self, requests: Sequence[Request], headers: Mapping[str, Any], deadline: float
     ) -> list[Outcome]:
-        """Asks again what did not get through, for that says nothing of the service.
+        """Asks again what did not get through.
 
         Asking twice is safe: reads change nothing, and changes carry their key in the headers.
         """
@@ -125,6 +133,8 @@ class Pool:
         except BROKEN as broken:
             _log.debug("not connected", extra={"error": type(broken).__name__})
             return [Undelivered(request.service) for request in requests]
+        if seconds_left(deadline) < LEAST_SECONDS:
+            return [Undelivered(request.service) for request in requests]
         return line.ask(requests, headers, deadline)
 
     def probe(self, *, seconds: float) -> None:
@@ -141,11 +151,13 @@ def _kind(request: Request) -> Kind:
 
 
 def _tell(permit: Permit, request: Request, outcome: Answer | NoAnswer) -> None:
-    if isinstance(outcome, NoAnswer):
-        CALLS_UNANSWERED.labels(*_kind(request)).inc()
-        permit.failed(outcome)
-    else:
+    if isinstance(outcome, Answer):
         permit.succeeded()
+        return
+    CALLS_UNANSWERED.labels(*_kind(request)).inc()
+    # What did not get through says nothing of the service, which may be asked as soon as it does.
+    if not isinstance(outcome, Undelivered):
+        permit.failed(outcome)
 
 
 def _readable(request: Request, outcome: Outcome) -> Answer | NoAnswer:

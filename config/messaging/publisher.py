@@ -8,7 +8,7 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import Any
 
-from amqp.exceptions import AccessRefused, NotFound
+from amqp.exceptions import AccessRefused, ChannelError, NotFound
 from kombu import Consumer, Message, Producer, Queue
 
 from config.messaging.connection import open_connection
@@ -17,6 +17,7 @@ from config.messaging.topology import events_of, outbox_wake
 _log = logging.getLogger("outbox")
 
 CONFIRM_SECONDS = 5.0
+NOT_FOUND = NotFound.code
 # How soon an order to stop is seen.
 SLICE_SECONDS = 0.2
 # Of embedded mode's broker, for which waiting is looking again and again.
@@ -85,6 +86,17 @@ class Publisher:
     def _bind(self, queue: Queue, source: str) -> None:
         queue.declare()
         queue.bind_to(outbox_wake().name, routing_key=source)
+
+    def finds(self, queue: str) -> bool:
+        """Whether there is a queue of this name, as far as we may know; to look takes no right."""
+        # A channel of its own: the refusal closes it.
+        with self._connection.channel() as channel:
+            try:
+                channel.queue_declare(queue, passive=True)
+            except ChannelError as refused:
+                # By its number, which is all that the memory transport has for it.
+                return int(refused.reply_code) != NOT_FOUND
+        return True
 
     def send(self, row: Any) -> None:
         """Publish the event in ``row``; what becomes of it, ``settle`` tells."""

@@ -8,15 +8,16 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from config.clock import utc_now
+from config.messaging.awaited import AwaitedQueues
 from config.messaging.connection import BROKEN
 from config.messaging.held import HeldSubjects, Reason
+from config.messaging.outbox_rows import OutboxRows
 from config.messaging.publisher import SLICE_SECONDS, Fate, Publisher
 from config.messaging.turn import Turn
 from config.metrics import OUTBOX_UNROUTABLE, OUTBOX_WAITING
@@ -35,8 +36,9 @@ class Relay:
     """At least once: killed between publishing and marking, it publishes those events again, and
     consumers tell duplicates by the event's id.
 
-    :param awaited: the events that this system itself reacts to. Without a queue to go to they are
-        kept back, and others are published all the same: nobody has asked for them.
+    :param awaited: the events that this system itself reacts to, and the queues that each has to
+        reach; without one of them it is kept back. Others are published all the same: nobody has
+        asked for them.
     """
 
     def __init__(
@@ -46,15 +48,14 @@ class Relay:
         outbox: Any,
         turn: Any,
         source: str,
-        awaited: Collection[str],
+        awaited: Mapping[str, Collection[str]],
         connect: Callable[[], Publisher],
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
-        self._engine = engine
-        self._outbox = outbox
+        self._rows = OutboxRows(engine, outbox)
         self._turn = Turn(engine, turn)
         self._source = source
-        self._awaited = awaited
+        self._awaited = AwaitedQueues(awaited)
         self._connect = connect
         self._poll_seconds = poll_seconds
         self._held = HeldSubjects()
@@ -79,7 +80,7 @@ class Relay:
 
     def _work(self) -> None:
         # Before the turn: who cannot publish leaves it to those who can.
-        publisher = self._publisher = self._publisher or self._connect()
+        publisher = self._publisher or self._new_publisher()
         if self._turn.take():
             self._publish_all(publisher)
         else:
@@ -90,76 +91,82 @@ class Relay:
             _log.info("relay goes on", extra={"source": self._source})
         publisher.rest(self._poll_seconds, until=lambda: self.stopping)
 
+    def _new_publisher(self) -> Publisher:
+        self._publisher = self._connect()
+        self._awaited.doubt()
+        return self._publisher
+
     def _publish_all(self, publisher: Publisher) -> None:
-        rows = self._next_rows()
+        rows = self._next_rows(publisher)
         while rows and not self.stopping:
+            # Until these rows are done with, however soon one could be tried again: those behind
+            # it are among them.
+            waiting: set[str] = set()
             for wave in waves(rows):
                 # Renewed when half of it is gone, so that a long batch does not outlast it.
                 if not self._turn.take():
                     return
-                self._publish(publisher, wave)
-            rows = self._next_rows() if len(rows) == BATCH else ()
+                self._publish(publisher, wave, waiting)
+            rows = self._next_rows(publisher) if len(rows) == BATCH else ()
 
-    def _next_rows(self) -> Sequence[Any]:
-        """In one statement, so of one moment: what is read of a subject has no hole."""
-        outbox = self._outbox
-        wanted = (
-            select(outbox.position, outbox.id, outbox.name, outbox.subject, outbox.body)
-            .where(outbox.published_at.is_(None))
-            .order_by(outbox.position)
-            .limit(BATCH)
-        )
-        if held := self._held.waiting:
-            wanted = wanted.where(outbox.subject.not_in(held))
-        with self._engine.connect() as connection:
-            return connection.execute(wanted).all()
+    def _next_rows(self, publisher: Publisher) -> Sequence[Any]:
+        if self._awaited.look(publisher):
+            self._held.clear()
+        return self._rows.unpublished(but=self._held.waiting, limit=BATCH)
 
-    def _publish(self, publisher: Publisher, wave: Iterable[Any]) -> None:
-        """Publish and mark what may be published now; ``wave`` has one event of each subject."""
-        waiting, sent = set(self._held.waiting), []
+    def _publish(self, publisher: Publisher, wave: Iterable[Any], waiting: set[str]) -> None:
+        """Publish and mark what may be published now; ``wave`` has one event of each subject, and
+        what is not published has its subject added to ``waiting``."""
+        sent = []
         for row in wave:
-            # Stopped by somebody for longer than the turn lasts, we are not to go on.
-            if row.subject in waiting or not self._turn.mine:
+            if row.subject in waiting or not self._may_go(row):
+                waiting.add(row.subject)
                 continue
             publisher.send(row)
             sent.append(row)
         fates = publisher.settle()
-        taken = [row.position for row in sent if self._taken(row, fates[row.id])]
+        taken = [row for row in sent if self._taken(row, fates[row.id])]
+        waiting |= {row.subject for row in sent} - {row.subject for row in taken}
         if taken:
-            self._mark(taken)
+            self._rows.mark([row.position for row in taken])
+
+    def _may_go(self, row: Any) -> bool:
+        # Stopped by somebody for longer than the turn lasts, we are not to go on.
+        if not self._turn.mine:
+            return False
+        lacking = self._awaited.lack_one_for(row.name)
+        if lacking:
+            self._hold(row, unroutable=True)
+        return not lacking
 
     def _taken(self, row: Any, fate: Fate) -> bool:
         """Whether it is published; if not, its subject waits for a while."""
-        if fate is Fate.TAKEN or (fate is Fate.UNROUTABLE and row.name not in self._awaited):
+        unroutable = fate is Fate.UNROUTABLE
+        if fate is Fate.TAKEN or (unroutable and not self._awaited.await_event(row.name)):
             self._held.release(row.subject)
             return True
-        reason = Reason(row.name, unroutable=fate is Fate.UNROUTABLE)
+        if unroutable:
+            self._awaited.doubt()
+        self._hold(row, unroutable=unroutable)
+        return False
+
+    def _hold(self, row: Any, *, unroutable: bool) -> None:
+        reason = Reason(row.name, unroutable=unroutable)
         if self._held.hold(row.subject, reason):
             self._tell(reason)
-        return False
 
     def _tell(self, reason: Reason) -> None:
         extra = {"source": self._source, "event": reason.event}
         if reason.unroutable:
-            _log.error("events wait: their queue is missing; run `clinic topology`", extra=extra)
+            _log.error("events wait: a queue is missing; run `clinic topology`", extra=extra)
         else:
             _log.warning("events wait: a queue is full", extra=extra)
-
-    def _mark(self, positions: Sequence[int]) -> None:
-        outbox = self._outbox
-        marked = update(outbox).where(
-            outbox.position.in_(positions), outbox.published_at.is_(None)
-        )
-        with self._engine.begin() as connection:
-            connection.execute(marked.values(published_at=utc_now()))
 
     def _measure(self) -> None:
         OUTBOX_UNROUTABLE.labels(self._source).set(self._held.unroutable)
         if time.monotonic() < self._measured + MEASURE_SECONDS:
             return
-        waiting = select(func.count()).where(self._outbox.published_at.is_(None))
-        with self._engine.connect() as connection:
-            OUTBOX_WAITING.labels(self._source).set(connection.scalar(waiting) or 0)
+        OUTBOX_WAITING.labels(self._source).set(self._rows.count_unpublished())
         self._measured = time.monotonic()
 
     def _wait_after(self, failure: Exception) -> None:

@@ -32,28 +32,23 @@ from config.messaging.connection import BROKEN
 from config.messaging.consumer import QueueConsumer
 from config.messaging.junk import JSON, Junk
 from config.messaging.operator_audit import OperatorAudit
-from config.messaging.topology import rpc_queue
+from config.messaging.pooled import PooledPublisher
+from config.messaging.topology import found, rpc_queue
 
 __all__ = ["CallPublisher", "QueueConsumer", "REPLY_TO", "Rpc", "RpcConsumer", "rpc"]
 
 _log = logging.getLogger("service")
 
-REPLY_SECONDS = 5.0
 HEADERS = {name: f"nameko.{name}" for name in TRAVELS}
 # What a caller may do wrong without sending junk.
 REFUSALS = (DeadlineExceeded, IncorrectSignature)
 
 
-class ReplyPublisher(Publisher):
+class ReplyPublisher(PooledPublisher):
     """A reply is transient and unconfirmed: when it is lost, the caller asks again with its key."""
 
     use_confirms = False
     delivery_mode = NON_PERSISTENT
-    # Once more, at once, for a pooled connection that died unnoticed. Nameko's own policy would
-    # keep the worker for nine seconds, and the caller is gone by then.
-    retry_policy = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
-    # A dict of its own: Nameko writes `confirm_publish` into the class's.
-    transport_options = {**retry_policy, "interval_max": 0}
 
 
 class CallPublisher(Publisher):
@@ -72,6 +67,7 @@ class RpcConsumer(StockRpcConsumer):
         if self.queue is None:
             queue_type = self.container.config["QUEUE_TYPE"]
             self.queue = rpc_queue(self.container.service_name, queue_type)
+            self.queue.exchange = found(self.queue.exchange)
             self.queue_consumer.register_provider(self)
 
     def handle_message(self, body: Any, message: Message) -> None:
@@ -127,9 +123,7 @@ class RpcConsumer(StockRpcConsumer):
             message,
             ssl=self.container.config.get(AMQP_SSL_CONFIG_KEY),
         )
-        responder.publisher_cls = partial(
-            ReplyPublisher, headers={"replayed": replayed}, timeout=REPLY_SECONDS
-        )
+        responder.publisher_cls = partial(ReplyPublisher, headers={"replayed": replayed})
         answer: tuple[Any, Any] = responder.send_response(result, exc_info)
         return answer
 

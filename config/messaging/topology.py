@@ -11,9 +11,13 @@ from kombu import Exchange, Queue
 
 RPC = "nameko-rpc"
 DEAD_LETTERS = "dead-letters"
+# How long they are kept, where limits are set.
+DEAD_LETTER_DAYS = 30
 OUTBOX_WAKE = "outbox-wake"
 # The broker's own exchange: it routes by the name of a queue.
 BY_QUEUE_NAME = ""
+# How a quorum queue moves on messages without losing one; the first works with the second only.
+SURELY_MOVED_ON = {"dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
 
 
 def queue_arguments(queue_type: str) -> dict[str, Any]:
@@ -24,6 +28,12 @@ def queue_arguments(queue_type: str) -> dict[str, Any]:
 def events_of(source: str) -> Exchange:
     """As Nameko names and declares it."""
     return Exchange(f"{source}.events", type="topic", durable=True)
+
+
+def found(exchange: Exchange) -> Exchange:
+    """As programs use it: they look whether it is there. Who may declare one may delete it, and
+    with it what others have bound."""
+    return Exchange(exchange.name, type=exchange.type, durable=exchange.durable, passive=True)
 
 
 def rpc_exchange() -> Exchange:
@@ -78,8 +88,13 @@ def delay(seconds: int) -> Exchange:
 
 
 def delay_queue(seconds: int, queue_type: str) -> Queue:
-    """Where it rests: all for the same time, so the first in is the first out."""
+    """Where it rests: all for the same time, so the first in is the first out.
+
+    A quorum queue keeps what it moves on until the other queue has confirmed it. RabbitMQ's own
+    kind lets go of it at once: a node that dies in that moment may take it along.
+    """
     exchange = delay(seconds)
+    surely = SURELY_MOVED_ON if queue_type == "quorum" else {}
     return Queue(
         exchange.name,
         exchange,
@@ -89,5 +104,6 @@ def delay_queue(seconds: int, queue_type: str) -> Queue:
             **queue_arguments(queue_type),
             "x-message-ttl": seconds * 1000,
             "x-dead-letter-exchange": BY_QUEUE_NAME,
+            **{f"x-{name}": value for name, value in surely.items()},
         },
     )

@@ -10,7 +10,8 @@ import os
 import select
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from amqp import spec
@@ -26,13 +27,21 @@ REST_SECONDS = 0.02
 WRITE_SECONDS = 0.3
 # After so much silence a sign of life is asked for, so that a quiet broker and a frozen one differ.
 QUIET_SECONDS = 0.25
+# A broker that was asked for one, and listened to for so long without a word, is given up.
+SILENT_SECONDS = 1.0
 CLOSE_SECONDS = 0.1
 
 
 class Wire:
-    """Reads and writes of ``connection``, one at a time. An error of BROKEN means its end."""
+    """Reads and writes of ``connection``, one at a time. An error of BROKEN means its end.
 
-    def __init__(self, connection: Connection) -> None:
+    :param on_end: told what stopped somebody in mid-frame: nobody can read or write any more.
+    """
+
+    def __init__(
+        self, connection: Connection, *, on_end: Callable[[BaseException], None]
+    ) -> None:
+        self._on_end = on_end
         self._connection = connection
         # kombu's would connect again by itself when asked for after the end.
         self._driver = connection.connection
@@ -41,6 +50,9 @@ class Wire:
         self._socket: Any = getattr(self._driver, "sock", None)
         self._lock = threading.Lock()
         self._asked_for_life = False
+        # How long it was listened to since then. Not by the clock: the answer may have come while
+        # nobody looked.
+        self._silence = 0.0
         if self._socket is not None:
             # Else each publishing begins with a read that spins while half a frame is here.
             self._driver.client_properties = {}
@@ -55,32 +67,45 @@ class Wire:
         return self._socket is None
 
     @property
-    def received(self) -> int | None:
-        """How many frames have come so far; None where there are none."""
-        return None if self._socket is None else int(self._driver.bytes_recv)
+    def silent(self) -> bool:
+        """Whether the broker does not answer anybody; that one call has no answer is no sign."""
+        return self._silence >= SILENT_SECONDS
 
     def write(self, publish: Callable[..., object], *, seconds: float) -> bool:
         """Run ``publish(timeout=)``; False: its turn did not come in time, and nothing was sent."""
-        if not self._lock.acquire(timeout=max(seconds, 0)):
-            return False
+        with self._turn(seconds) as mine:
+            if mine:
+                publish(timeout=max(seconds, WRITE_SECONDS))
+        return mine
+
+    @contextmanager
+    def _turn(self, seconds: float) -> Iterator[bool]:
+        """Whether it came in time."""
+        mine = self._lock.acquire(timeout=max(seconds, 0))
         try:
-            publish(timeout=max(seconds, WRITE_SECONDS))
+            yield mine
+        except BaseException as ended:
+            self._on_end(ended)
+            raise
         finally:
-            self._lock.release()
-        return True
+            if mine:
+                self._lock.release()
 
     def read(self, *, seconds: float) -> None:
         """Wait for a message, at most ``seconds``, not for long at a time, and have it consumed."""
+        look = min(seconds, QUIET_SECONDS)
         if self._socket is None:
-            self._drain(min(seconds, QUIET_SECONDS))
-        elif not self._readable(min(seconds, QUIET_SECONDS)):
-            self._ask_for_life()
-        elif self._lock.acquire(timeout=seconds):
-            try:
-                self._asked_for_life = False
+            self._drain(look)
+        elif self._readable(look):
+            self._take(seconds)
+        else:
+            self._ask_for_life(look)
+
+    def _take(self, seconds: float) -> None:
+        with self._turn(seconds) as mine:
+            if mine:
+                self._asked_for_life, self._silence = False, 0.0
                 self._drain(REST_SECONDS)
-            finally:
-                self._lock.release()
 
     def _drain(self, seconds: float) -> None:
         try:
@@ -95,15 +120,16 @@ class Wire:
                 return True
         return bool(self._poll(seconds))
 
-    def _ask_for_life(self) -> None:
+    def _ask_for_life(self, silence: float) -> None:
         """Something that any broker answers, that needs no right and changes nothing."""
-        if not self._asked_for_life and self._lock.acquire(blocking=False):
-            try:
+        if self._asked_for_life:
+            self._silence += silence
+            return
+        with self._turn(0) as mine:
+            if mine:
                 self._asked_for_life = True
                 self._socket.settimeout(WRITE_SECONDS)
                 self._channel.send_method(spec.Basic.Qos, "lBb", (0, 0, False))
-            finally:
-                self._lock.release()
 
     def shut(self) -> None:
         """End what others read or write; the descriptor stays theirs until they have left."""

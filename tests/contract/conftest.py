@@ -1,6 +1,7 @@
 """A service that fails on demand, and a pool of clients to call it with, over the real broker."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,13 +16,17 @@ from tests.systems import raising
 Ask = Callable[..., Answer]
 
 
-@pytest.fixture(scope="session")
-def raising_service(
-    addresses: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def raising_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the service ``raising`` says."""
+    return tmp_path_factory.mktemp("raising") / "log"
+
+
+# Of the module: another one's own instance should get all of its calls.
+@pytest.fixture(scope="module")
+def raising_service(addresses: dict[str, str], raising_log: Path) -> Iterator[str]:
     """The broker's address, where the service ``raising`` is consuming."""
-    log = tmp_path_factory.mktemp("raising") / "log"
-    with raising(addresses["AMQP_URI"], log=log):
+    with raising(addresses["AMQP_URI"], log=raising_log):
         yield addresses["AMQP_URI"]
 
 

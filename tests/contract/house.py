@@ -21,6 +21,7 @@ from config.clock import utc_now
 from config.database import connect
 from config.encryption import VAULT, Vault
 from config.keys import fresh, parse_ring
+from config.messaging.topology import events_of
 from config.settings import KEYS
 from schemas.events import envelope
 from tests.systems import clinic, plain_environ, running, succeed
@@ -125,6 +126,8 @@ def open_house(addresses: Mapping[str, str]) -> Iterator[House]:
         succeed(clinic("migrate"), environ=environ)
         succeed(clinic("topology"), environ=environ)
         with Connection(environ["AMQP_URI"]) as broker:
+            # Of a service that there is in tests only.
+            events_of("tests")(broker.default_channel).declare()
             yield House(environ, broker)
         admin.delete(made[0]).raise_for_status()
     server = connect(url.set(database="").render_as_string(hide_password=False))

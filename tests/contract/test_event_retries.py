@@ -24,6 +24,11 @@ PROGRAM = Path(__file__).with_name("fragile.py")
 TRIES = 1 + len(RETRY_SECONDS.split(","))
 
 
+def happened(number: str, wish: dict[str, Any]) -> dict[str, Any]:
+    told = {"specversion": "1.0", "source": "/tests", "type": "tests.happened"}
+    return {**told, "id": number, "data": wish, "correlationid": "told-by-test"}
+
+
 class Fragile:
     """The service, consuming; ``log`` is what it printed."""
 
@@ -34,7 +39,7 @@ class Fragile:
     def tell(self, number: str = "", **wish: Any) -> str:
         """An event, published; its id."""
         number = number or str(uuid.uuid4())
-        event = {"id": number, "data": wish, "correlationid": "told-by-test"}
+        event = happened(number, wish)
         self.house.publish(event, source="tests", event="happened", message_id=number)
         return number
 
@@ -133,7 +138,7 @@ def test_a_forged_number_of_attempts_counts_as_none(
 ) -> None:
     number = str(uuid.uuid4())
     fragile.house.publish(
-        {"id": number, "data": {"fails": 1}}, source="tests", event="happened",
+        happened(number, {"fails": 1}), source="tests", event="happened",
         headers={"x-attempt": told, "x-letter": told}, message_id=number,
     )
     wait_for(lambda: fragile.done(number))
@@ -246,6 +251,21 @@ def test_a_letter_whose_queue_is_gone_stays_and_that_is_told(house: House) -> No
     code, told = operated(house, "replay", "one")
     assert code == 1 and "one was for evt-gone, which is not there any more" in told
     assert len(house.dead_letters()) == 1
+
+
+def test_letters_that_have_no_way_back_all_stay_and_that_is_told(house: House) -> None:
+    house.dead_letters()
+    config = {"AMQP_URI": house.environ["AMQP_URI"]}
+    queue = "evt-patient-erased--gateway_background.patient_erased"
+    for name in ("one", "two", "three"):
+        headers = {"x-reason": "failed", "x-died-at": "2027-01-01T00:00:00+00:00", "x-letter": name}
+        bury(config, "{}", queue=queue, headers=headers, content_type="application/json")
+    with house.broker.channel() as channel:
+        channel.queue_unbind("delay-1s", "delay-1s", routing_key="#")
+        code, told = operated(house, "replay", "--all")
+        channel.queue_bind("delay-1s", "delay-1s", routing_key="#")
+    assert code == 1 and told.count("has no way back") == 3 and "clinic topology" in told
+    assert len(house.dead_letters()) == 3
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,6 @@ def test_a_frozen_broker_costs_each_of_many_their_deadline_and_is_used_again_whe
     cost = side_by_side(lambda _: seconds_until_refused(pool, "echo", 1, seconds=1.5))
     assert max(map(float, cost)) < 2.0  # type: ignore[arg-type]
     proxy.thaw()
-    # The breaker lets one try after five seconds.
     assert eventually(lambda: ask(pool, "echo", 2, seconds=2), seconds=15) == 2
     assert side_by_side(lambda number: ask(pool, "echo", number)) == list(range(CALLERS))
 
@@ -223,8 +222,9 @@ def test_more_calls_than_may_be_under_way_wait_and_no_longer_than_their_deadline
 def test_after_a_pause_one_call_tries_and_the_others_are_refused_at_once(
     pool: Pool, raising_service: str
 ) -> None:
+    assert ask(pool, "echo", "connected") == "connected"
     for _ in range(5):
-        seconds_until_refused(pool, "sleep", 1.0, seconds=0.1)
+        seconds_until_refused(pool, "sleep", 1.0, seconds=0.3)
     assert pool.breakers.states() == {"raising.sleep": "open"}
     assert ask(pool, "echo", "another method") == "another method"
 

@@ -379,7 +379,8 @@ def own(
     own_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Clinic]:
     folder = tmp_path_factory.mktemp("own-stack")
-    subprocess.run(clinic("migrate"), env=own_environ, check=True, capture_output=True)
+    for command in ("migrate", "topology"):
+        subprocess.run(clinic(command), env=own_environ, check=True, capture_output=True)
     system = System(f"http://127.0.0.1:{own_environ['PORT']}", own_environ, folder)
     with ExitStack() as ending:
         found = Clinic(system, {}, ending)

@@ -32,6 +32,7 @@ from tests.systems import plain_environ, running
 from tests.vaults import vault_for
 
 ROOT = Path(__file__).parents[2]
+NOTHING: Mapping[str, Collection[str]] = {}
 
 
 def wait_for(condition: Callable[[], Any], *, seconds: float = 15) -> Any:
@@ -87,7 +88,7 @@ class Post:
         with self.engine.connect() as connection:
             return connection.scalar(select(RelayTurn.holder))
 
-    def relay(self, *, awaited: Collection[str] = (), **options: Any) -> Relay:
+    def relay(self, *, awaited: Mapping[str, Collection[str]] = NOTHING, **options: Any) -> Relay:
         broker = options.pop("broker", self.broker)
         return Relay(
             self.engine, outbox=Outbox, turn=RelayTurn, source=self.source, awaited=awaited,
@@ -106,13 +107,13 @@ class Post:
             yield process
 
     @contextmanager
-    def subscriber(self, **arguments: Any) -> Iterator["Subscriber"]:
+    def subscriber(self, name: str = "", **arguments: Any) -> Iterator["Subscriber"]:
         """:param arguments: of its queue, with underscores for the dashes."""
         told = {name.replace("_", "-"): value for name, value in arguments.items()}
         with Connection(self.broker) as connection:
             channel = connection.default_channel
             queue = Queue(
-                f"test-{uuid.uuid4().hex}", events_of(self.source), routing_key="#",
+                name or f"test-{uuid.uuid4().hex}", events_of(self.source), routing_key="#",
                 exclusive=True, durable=False, queue_arguments=told,
             )(channel)
             queue.declare()

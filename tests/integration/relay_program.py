@@ -21,7 +21,7 @@ def main() -> None:
         outbox=Outbox,
         turn=RelayTurn,
         source=environ["RELAY_SOURCE"],
-        awaited=(),
+        awaited={},
         connect=partial(Publisher, environ["RELAY_BROKER"], source=environ["RELAY_SOURCE"]),
     )
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from unittest.mock import Mock
 
 import pytest
 from nameko_sqlalchemy.database import DatabaseWrapper, Session
@@ -18,9 +19,11 @@ from config.database import Transactions, connect
 from config.encryption import VAULT
 from config.idempotency import Store
 from config.messaging.call import Call, DeadlineExceeded
+from config.messaging.outbox import OutboxRelay
+from config.messaging.relay import Relay
 from config.migration import upgrade
 from config.programs import catalogue
-from patient.models import Answer, Outbox
+from patient.models import Answer, Outbox, PatientBase, RelayTurn
 from schemas import errors
 from tests.e2e.gateways import own_databases
 from tests.tcp_proxy import TcpProxy, tcp_proxy
@@ -276,3 +279,17 @@ def test_what_was_done_too_late_is_taken_back_and_done_when_asked_again(house: H
     assert house.effects("slow") == 0
     assert change(house, "slow") == {"subject": "slow"}
     assert house.effects("slow") == 1
+
+
+def test_a_relay_that_stops_does_not_wait_for_a_frozen_database(house: House) -> None:
+    provider = OutboxRelay(PatientBase, outbox=Outbox, turn=RelayTurn, source="patient")
+    provider.engine = house.engine
+    provider.relay = Relay(
+        house.engine, outbox=Outbox, turn=RelayTurn, source="patient", awaited={}, connect=Mock()
+    )
+    provider.thread, provider.ended = Mock(), Mock()
+    assert provider.relay._turn.take()
+    house.proxy.freeze()
+    began = time.monotonic()
+    provider.stop()
+    assert time.monotonic() - began < LATE

@@ -106,6 +106,8 @@ def test_a_wrong_password_ends_the_start_and_the_server_and_user_are_named(
     [
         ("patient", "doctor", "DATABASE_URL"),
         ("gateway", "patient", "DATABASE_URL"),
+        ("patient", "doctor", "AMQP_URI"),
+        ("gateway", "patient", "AMQP_URI"),
         ("patient", "patient-background", "AMQP_URI"),
         ("patient-background", "patient", "AMQP_URI"),
         ("gateway", "gateway-background", "AMQP_URI"),
@@ -116,7 +118,7 @@ def test_a_wrong_password_ends_the_start_and_the_server_and_user_are_named(
 def test_another_programs_file_ends_the_start(
     programs: dict[str, Environ], program: str, other: str, setting: str
 ) -> None:
-    own = {name: programs[other][name] for name in ("AMQP_URI", "DATABASE_URL")}
+    own = {setting: programs[other][setting]}
     said = refusal(program, {**programs[program], **own})
     assert said.startswith(f"Error: {setting}: ")
     assert f"refuses {urlsplit(own[setting]).username} " in said

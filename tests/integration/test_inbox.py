@@ -18,6 +18,7 @@ from config.clock import utc_now
 from config.idempotency import Store
 from config.messaging.call import Call
 from config.messaging.inbox import BATCH, entered, forget_some_events
+from config.messaging.topology import DEAD_LETTER_DAYS
 from schemas import errors
 from tests.integration.databases import migrated, transactions
 from tests.vaults import vault_for
@@ -148,11 +149,26 @@ def test_remembering_an_erasure_twice_is_no_failure_of_its_own(engine: Engine) -
 def test_housekeeping_forgets_what_is_older_than_it_is_told(engine: Engine) -> None:
     now = utc_now()
     with Session(engine) as session, session.begin():
-        for days in (6, 8):
+        for days in (39, 41):
+            at = now - timedelta(days=days)
+            entered(session, Inbox, event_id=f"{days} days", handler="a.b", now=at)
+    service = AppointmentBackground()
+    service.store, service.clock = store(engine, "timer"), lambda: now
+    service.config = {"EVENT_DAYS": 40}
+    service.forget_handled_events()
+    assert handled(engine) == [("39 days", "a.b")]
+
+
+def test_what_was_handled_is_known_longer_than_a_dead_letter_of_it_could_be_sent_again(
+    engine: Engine
+) -> None:
+    now = utc_now()
+    with Session(engine) as session, session.begin():
+        for days in (DEAD_LETTER_DAYS, DEAD_LETTER_DAYS + 2):
             at = now - timedelta(days=days)
             entered(session, Inbox, event_id=f"{days} days", handler="a.b", now=at)
     service = AppointmentBackground()
     service.store, service.clock = store(engine, "timer"), lambda: now
     service.config = {"EVENT_DAYS": 7}
     service.forget_handled_events()
-    assert handled(engine) == [("6 days", "a.b")]
+    assert handled(engine) == [(f"{DEAD_LETTER_DAYS} days", "a.b")]

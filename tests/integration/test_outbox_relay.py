@@ -5,15 +5,18 @@ import random
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kombu import Connection, Queue
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from config.clock import utc_now
-from config.messaging.held import LONGEST_PAUSE
+from config.messaging.held import FIRST_PAUSE, LONGEST_PAUSE
+from config.messaging.publisher import Fate, Publisher
 from config.messaging.relay import BATCH
 from config.messaging.turn import TURN
 from config.messaging.wake import Waker, wake_after_commit
@@ -73,7 +76,7 @@ def test_killed_between_publishing_and_marking_it_is_published_again_under_its_i
     with post.subscriber() as subscriber:
         event_id, first = post.write("1"), post.relay()
         with monkeypatch.context() as blow, pytest.raises(SystemExit):
-            blow.setattr(first, "_mark", killed)
+            blow.setattr(first._rows, "mark", killed)
             first.run()
         first.close()
         with at_work(post.relay()):
@@ -197,27 +200,66 @@ def test_a_commit_does_not_wait_for_a_broker_that_says_nothing(post: Post) -> No
 # What cannot be published
 
 
+def queue_name() -> str:
+    return f"test-{uuid.uuid4().hex}"
+
+
+def told_of(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [each for each in caplog.records if each.levelname == "ERROR"]
+
+
 def test_what_somebody_awaits_and_no_queue_takes_is_kept_and_told_of(
     post: Post, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="outbox")
-    metric = OUTBOX_UNROUTABLE.labels(post.source)
-    with at_work(post.relay(awaited=("erased",))):
+    metric, name = OUTBOX_UNROUTABLE.labels(post.source), queue_name()
+    with at_work(post.relay(awaited={"erased": (name,)})):
         kept, behind = post.write("1", "erased"), post.write("1")
         other = post.write("2")
         wait_for(lambda: post.is_published(other))
         wait_for(lambda: metric._value.get() == 1)
         assert not post.is_published(kept) and not post.is_published(behind)
-        (line,) = [each for each in caplog.records if each.levelname == "ERROR"]
+        (line,) = told_of(caplog)
         assert "clinic topology" in line.message and line.__dict__["event"] == "erased"
-        with post.subscriber() as subscriber:
+        with post.subscriber(name) as subscriber:
             wait_for(lambda: post.unpublished == 0)
             assert subscriber.first_deliveries == {"1": [1, 2]}
         wait_for(lambda: metric._value.get() == 0)
 
 
+def test_what_two_queues_await_is_kept_while_one_of_them_is_missing(
+    post: Post, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The other one, and a subscriber to everything, would each take it alone."""
+    names = queue_name(), queue_name()
+    with post.subscriber(), post.subscriber(names[0]) as first:
+        with at_work(post.relay(awaited={"erased": names})):
+            post.write("1", "erased")
+            post.write("1")
+            other = post.write("2")
+            wait_for(lambda: post.is_published(other) and told_of(caplog))
+            assert post.unpublished == 2
+            assert "1" not in first.first_deliveries
+            with post.subscriber(names[1]) as second:
+                wait_for(lambda: post.unpublished == 0)
+                for each in (first, second):
+                    assert each.first_deliveries["1"] == [1, 2]
+
+
+def test_a_queue_that_is_there_and_takes_nothing_is_not_enough(post: Post) -> None:
+    with Connection(post.broker) as broker:
+        queue = Queue(queue_name(), durable=False, auto_delete=True)(broker.default_channel)
+        queue.queue_declare()
+        with at_work(post.relay(awaited={"erased": (queue.name,)})):
+            post.write("1", "erased")
+            wait_for(lambda: OUTBOX_UNROUTABLE.labels(post.source)._value.get() == 1)
+            queue.bind_to(f"{post.source}.events", routing_key="erased")
+            wait_for(lambda: post.unpublished == 0)
+        queue.delete()
+
+
 def test_what_nobody_subscribed_to_is_published_all_the_same(post: Post) -> None:
-    with at_work(post.relay(awaited=("erased",))):
+    with at_work(post.relay(awaited={"erased": (queue_name(),)})):
         told = post.write("1", "updated")
         wait_for(lambda: post.is_published(told))
 
@@ -227,10 +269,32 @@ def test_more_subjects_than_a_batch_that_wait_do_not_hold_up_the_others(post: Po
         for subject in range(3 * BATCH):
             post.add(session, f"kept-{subject}", 1, "erased")
     other = post.write("other")
-    with at_work(post.relay(awaited=("erased",))):
+    with at_work(post.relay(awaited={"erased": (queue_name(),)})):
         wait_for(lambda: post.is_published(other))
         assert post.unpublished == 3 * BATCH
         wait_for(lambda: OUTBOX_WAITING.labels(post.source)._value.get() == 3 * BATCH)
+
+
+def test_an_event_does_not_overtake_one_whose_pause_ends_before_the_batch_does(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those behind it were read together with it."""
+    settle, waves = Publisher.settle, []
+
+    def refuse_first_and_linger(publisher: Publisher) -> dict[str, Fate]:
+        fates = settle(publisher)
+        waves.append(fates)
+        if len(waves) == 2:
+            time.sleep(FIRST_PAUSE)
+        return fates | ({first: Fate.REFUSED} if len(waves) == 1 else {})
+
+    with post.subscriber() as subscriber:
+        first, *_ = (post.write(subject) for subject in ("1", "1", "1", "2", "2"))
+        monkeypatch.setattr(Publisher, "settle", refuse_first_and_linger)
+        with at_work(post.relay()):
+            wait_for(lambda: post.unpublished == 0)
+        order = [event["sequence"] for event in subscriber.take() if event["subject"] == "1"]
+    assert order == [1, 1, 2, 3]
 
 
 def test_what_a_full_queue_refuses_comes_when_there_is_room_in_order(post: Post) -> None:

@@ -17,12 +17,14 @@ from sqlalchemy.exc import DBAPIError
 from config.clock import utc_now
 from config.database import connect, error_number
 from config.environments import kept_values
+from config.messaging.publisher import Publisher
 from config.programs import catalogue
 from schemas.errors import PatientNotFound
 from tests.systems import System, clinic, plain_environ, succeed
 
 HEX = "0123456789abcdef0123456789abcdef"
-RPC = Exchange("nameko-rpc", type="topic", durable=True)
+# As the users of programs find it.
+RPC = Exchange("nameko-rpc", type="topic", durable=True, passive=True)
 HEARD = "evt-patient-erased--{}_background.patient_erased"
 DENIED = (1044, 1142)
 WRONG_PASSWORD = 1045
@@ -212,6 +214,29 @@ def test_dead_letters_are_read_by_the_operator_alone_and_kept_by_everybody(broke
         ):
             refused_by_broker(broker(program), act)
     refused_by_broker(broker("operator"), lambda channel: channel.queue_delete("dead-letters"))
+
+
+def test_what_all_live_by_is_not_deleted_by_any_program(broker) -> None:
+    for program, exchange in (
+        ("patient", "nameko-rpc"), ("gateway", "nameko-rpc"), ("appointment", "nameko-rpc"),
+        ("gateway-background", "patient.events"), ("appointment-background", "doctor.events"),
+    ):
+        refused_by_broker(broker(program), lambda channel, name=exchange: (
+            channel.exchange_delete(name)
+        ))
+
+
+def test_a_relay_sees_whether_the_queues_of_others_are_there_and_no_more(broker, users) -> None:
+    theirs = HEARD.format("gateway")
+    publisher = Publisher(users["patient-background"]["AMQP_URI"], source="patient")
+    assert publisher.finds(theirs) and not publisher.finds(f"{theirs}-none")
+    publisher.close()
+    for act in (
+        lambda channel: channel.basic_get(theirs),
+        lambda channel: channel.queue_declare(theirs, durable=True, auto_delete=False),
+        lambda channel: channel.queue_bind(theirs, "patient.events", routing_key="#"),
+    ):
+        refused_by_broker(broker("patient-background"), act)
 
 
 def test_a_subscriber_takes_events_and_neither_tells_nor_spoils_any(broker) -> None:

@@ -1,12 +1,14 @@
 """`clinic topology` on a real broker: what it makes, again and again, and what it refuses."""
 
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from amqp.exceptions import NotFound
 from kombu import Connection, Exchange, Queue
 
 from tests.systems import clinic, plain_environ, succeed
@@ -69,6 +71,37 @@ def test_without_the_management_api_it_says_that_nothing_is_limited(environ: Env
 def test_the_queues_of_quorum_are_declared_where_they_are_wanted(environ: Environ) -> None:
     succeed(clinic("topology"), environ=environ | {"QUEUE_TYPE": "quorum"})
     assert "The queue dead-letters is there with other arguments" in refusal(environ)
+
+
+def test_quorum_queues_are_not_made_without_the_limits_that_keep_what_is_in_them(
+    environ: Environ
+) -> None:
+    del environ["AMQP_ADMIN_URL"]
+    said = refusal(environ | {"QUEUE_TYPE": "quorum"})
+    assert "needs AMQP_ADMIN_URL" in said
+    with Connection(environ["AMQP_URI"]) as broker, pytest.raises(NotFound):
+        broker.default_channel.queue_declare("dead-letters", passive=True)
+
+
+def test_what_rests_in_a_quorum_queue_moves_on_and_the_broker_takes_the_strategy(
+    environ: Environ
+) -> None:
+    environ |= {"QUEUE_TYPE": "quorum", "EVENT_RETRY_SECONDS": "1"}
+    succeed(clinic("topology"), environ=environ)
+    vhost = urlsplit(environ["AMQP_URI"]).path.removeprefix("/")
+    queue = "evt-patient-erased--gateway_background.patient_erased"
+    with Connection(environ["AMQP_URI"]) as broker:
+        broker.Producer().publish({"id": "one"}, exchange="delay-1s", routing_key=queue)
+        until = time.monotonic() + 15
+        while not (found := Queue(queue)(broker.default_channel).get(no_ack=True)):
+            assert time.monotonic() < until, "it did not come in time"
+            time.sleep(0.05)
+    assert found.payload == {"id": "one"}
+    with httpx.Client(base_url=environ["AMQP_ADMIN_URL"], trust_env=False) as admin:
+        policies = admin.get(f"/api/policies/{vhost}").raise_for_status().json()
+    (events,) = [each["definition"] for each in policies if each["name"] == "clinic-events"]
+    assert events["dead-letter-strategy"] == "at-least-once"
+    assert events["overflow"] == "reject-publish"
 
 
 def test_a_queue_that_is_otherwise_is_named_with_what_to_do(environ: Environ) -> None:

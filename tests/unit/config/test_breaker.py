@@ -12,18 +12,29 @@ from config.messaging.client import NoAnswer
 
 NINE = datetime(2027, 3, 4, 9, tzinfo=UTC)
 GET, FIND, OTHER = ("patient", "get"), ("patient", "find"), ("doctor", "get")
-CALL_SECONDS = 20
+CALL_SECONDS = 20.0
+# A part of a second that adds up without rounding.
+MOMENT = 2**-10
 
 
-@pytest.fixture
-def breakers():
-    return Breakers()
+class Clock:
+    """Stands still, or goes on a little each time that it is read."""
+
+    now, tick = 1000.0, 0.0
+
+    def __call__(self):
+        self.now += self.tick
+        return self.now
 
 
 @pytest.fixture
 def clock():
-    with time_machine.travel(NINE, tick=False) as clock:
-        yield clock
+    return Clock()
+
+
+@pytest.fixture
+def breakers(clock):
+    return Breakers(clock=clock)
 
 
 def admit(breakers, kind=GET):
@@ -46,7 +57,7 @@ def admitted(breakers, kind=GET):
 
 def half_open(breakers, clock):
     fail(breakers, times=FAILURES)
-    clock.shift(timedelta(seconds=OPEN_SECONDS))
+    clock.now += OPEN_SECONDS
 
 
 def test_a_peer_that_answers_is_always_asked(breakers):
@@ -99,16 +110,16 @@ def test_a_late_success_of_an_older_call_does_not_close_it(breakers):
 
 def test_it_refuses_until_its_time_is_over_and_then_lets_a_call_try(breakers, clock):
     fail(breakers, times=FAILURES)
-    clock.shift(timedelta(seconds=OPEN_SECONDS) - timedelta(milliseconds=1))
+    clock.now += OPEN_SECONDS - MOMENT
     assert not admitted(breakers)
-    clock.shift(timedelta(milliseconds=1))
+    clock.now += MOMENT
     assert admitted(breakers)
 
 
 def test_while_one_call_tries_no_other_does(breakers, clock):
     half_open(breakers, clock)
     assert admit(breakers)
-    clock.shift(timedelta(seconds=CALL_SECONDS) - timedelta(milliseconds=1))
+    clock.now += CALL_SECONDS - MOMENT
     assert not admitted(breakers)
 
 
@@ -134,9 +145,9 @@ def test_a_trial_that_goes_well_forgives_all_failures(breakers, clock):
 def test_a_trial_that_fails_opens_it_for_its_whole_time_again(breakers, clock):
     half_open(breakers, clock)
     fail(breakers)
-    clock.shift(timedelta(seconds=OPEN_SECONDS) - timedelta(milliseconds=1))
+    clock.now += OPEN_SECONDS - MOMENT
     assert not admitted(breakers)
-    clock.shift(timedelta(milliseconds=1))
+    clock.now += MOMENT
     assert admitted(breakers)
 
 
@@ -162,12 +173,27 @@ def test_a_trial_that_ends_without_an_outcome_leaves_the_next_call_to_try(breake
 def test_a_trial_that_is_never_heard_of_again_does_not_keep_others_out_for_ever(breakers, clock):
     half_open(breakers, clock)
     lost = admit(breakers)
-    clock.shift(timedelta(seconds=CALL_SECONDS))
+    clock.now += CALL_SECONDS
     trial = admit(breakers)
     lost.succeeded()
     assert breakers.states() == {"patient.get": "half-open"}
     trial.succeeded()
     assert breakers.states() == {}
+
+
+def test_with_nobody_trying_the_next_call_may_however_finely_the_clock_ticks(breakers, clock):
+    clock.tick = MOMENT
+    half_open(breakers, clock)
+    for _ in range(100):
+        assert admitted(breakers)
+
+
+def test_a_step_of_the_time_of_day_changes_nothing():
+    breakers = Breakers()
+    with time_machine.travel(NINE) as time_of_day:
+        fail(breakers, times=FAILURES)
+        time_of_day.shift(timedelta(days=1))
+        assert not admitted(breakers)
 
 
 def test_outcomes_told_from_many_threads_are_all_counted(breakers):

@@ -9,7 +9,8 @@ from kombu import Exchange, Queue
 from nameko.events import EventHandler
 from nameko.rpc import Rpc
 
-from config.broker_layout import layout, policies, subscription
+from config.broker_layout import layout, subscription
+from config.broker_limits import policies
 from config.entrypoints import entrypoints
 from config.programs import catalogue
 from config.rights import all_rights
@@ -38,6 +39,11 @@ class Container:
         self.service_name = service
         self.config = {"QUEUE_TYPE": queue_type, "EVENT_RETRY_SECONDS": (1, 20)}
         self.shared_extensions: dict[Any, Any] = {}
+
+
+def limited(queue_type: str) -> Mapping[str, Any]:
+    queues = layout(catalogue(), settings(queue_type)).queues
+    return policies([queue.name for queue in queues], queue_type)
 
 
 def declared_by_programs(queue_type: str) -> Mapping[str, Queue]:
@@ -96,11 +102,22 @@ def test_what_rests_comes_back_by_the_name_of_its_queue() -> None:
             "x-queue-type": "quorum",
             "x-message-ttl": seconds * 1000,
             "x-dead-letter-exchange": "",
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
         }
 
 
+def test_what_goes_on_from_a_quorum_queue_is_not_let_go_of_before_it_has_arrived() -> None:
+    """It works with this overflow only; RabbitMQ's own kind of queue knows no such thing."""
+    for queue in layout(catalogue(), settings()).queues:
+        assert "x-dead-letter-strategy" not in (queue.queue_arguments or {})
+    _, limits = limited("quorum")["clinic-events"]
+    assert limits["dead-letter-strategy"] == "at-least-once"
+    assert limits["overflow"] == "reject-publish"
+
+
 def test_limits_are_for_our_queues_and_leave_events_alone() -> None:
-    classic, quorum = (policies(catalogue(), each) for each in QUEUE_TYPES)
+    classic, quorum = map(limited, QUEUE_TYPES)
     assert classic["clinic-rpc"][0] == r"^(rpc\-patient|rpc\-doctor|rpc\-appointment)$"
     assert set(classic) == {"clinic-rpc", "dead-letters"}
     pattern, limits = quorum["clinic-events"]

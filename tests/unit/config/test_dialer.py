@@ -5,7 +5,13 @@ import time
 
 import pytest
 
-from config.messaging.dialer import LONGEST_PAUSE, SHORTEST_PAUSE, Dialer, NotConnected
+from config.messaging.dialer import (
+    LEAST_ATTEMPT_SECONDS,
+    LONGEST_PAUSE,
+    SHORTEST_PAUSE,
+    Dialer,
+    NotConnected,
+)
 
 
 class FakeLine:
@@ -21,18 +27,24 @@ class Broker:
     def __init__(self, *, refusals=0):
         self.refusals = refusals
         self.attempts = []
+        # How long each attempt may take.
+        self.seconds = []
+        self.meanwhile = lambda: None
         self.at_once = self.most_at_once = 0
 
     def __call__(self, *, seconds):
         self.attempts.append(time.monotonic())
+        self.seconds.append(seconds)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         time.sleep(0.05)
+        self.meanwhile()
         self.at_once -= 1
         if self.refusals:
             self.refusals -= 1
             raise ConnectionRefusedError()
-        return FakeLine()
+        self.made = FakeLine()
+        return self.made
 
 
 def soon(seconds=5.0):
@@ -106,6 +118,23 @@ def test_nobody_rests_past_their_deadline():
     assert time.monotonic() - began < SHORTEST_PAUSE + 0.1
 
 
+def test_who_has_hardly_any_time_left_does_not_try_and_spoils_no_other_attempt():
+    broker = Broker()
+    dialer = Dialer(broker)
+    for _ in range(10):
+        refused(dialer, seconds=0.05)
+    assert broker.attempts == []
+    began = time.monotonic()
+    dialer.line(soon())
+    assert time.monotonic() - began < SHORTEST_PAUSE + 0.1
+
+
+def test_an_attempt_that_others_will_share_has_time_enough_whoever_makes_it():
+    broker = Broker()
+    Dialer(broker).line(soon(0.15))
+    assert broker.seconds == [LEAST_ATTEMPT_SECONDS]
+
+
 def test_after_failures_a_broker_that_is_back_is_found():
     dialer = Dialer(Broker(refusals=2))
     refused(dialer)
@@ -122,3 +151,11 @@ def test_once_closed_it_connects_no_more():
     with pytest.raises(NotConnected):
         dialer.line(soon())
     assert len(broker.attempts) == 1
+
+
+def test_closed_while_it_connects_it_leaves_no_connection_behind():
+    broker = Broker()
+    dialer = Dialer(broker)
+    broker.meanwhile = dialer.close
+    refused(dialer)
+    assert broker.made.broken

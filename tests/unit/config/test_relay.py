@@ -1,15 +1,13 @@
 """What the relay decides by itself: who awaits its events, what may be under way together."""
 
-import inspect
 from collections import namedtuple
 
 import pytest
-from nameko.events import EventHandler
 
-from config.entrypoints import entrypoints
-from config.messaging import held
+from config.entrypoints import RANDOM, handlers, relays
+from config.messaging import awaited, held
+from config.messaging.awaited import AGAIN_SECONDS, LOOK_SECONDS, AwaitedQueues
 from config.messaging.held import FIRST_PAUSE, LONGEST_PAUSE, HeldSubjects, Reason
-from config.messaging.outbox import OutboxRelay
 from config.messaging.relay import waves
 from config.programs import catalogue
 
@@ -17,21 +15,21 @@ MISSING, FULL = Reason("erased", unroutable=True), Reason("erased", unroutable=F
 Row = namedtuple("Row", "subject sequence")
 
 
-def test_each_relay_keeps_exactly_what_programs_of_ours_await() -> None:
+def test_each_relay_looks_for_exactly_the_queues_of_handlers_of_ours() -> None:
     classes = [program.service() for program in catalogue().programs]
-    awaited: dict[str, set[str]] = {}
-    for cls in classes:
-        for _, handler in entrypoints(cls):
-            if isinstance(handler, EventHandler):
-                awaited.setdefault(handler.source_service, set()).add(handler.event_type)
-    kept = {
-        relay.source: set(relay.awaited)
+    awaited: dict[str, dict[str, set[str]]] = {}
+    for name, handler in (each for cls in classes for each in handlers(cls)):
+        # Queues of single processes come and go with them.
+        if RANDOM not in name:
+            of_source = awaited.setdefault(handler.source_service, {})
+            of_source.setdefault(handler.event_type, set()).add(name)
+    looked_for = {
+        relay.source: {event: set(queues) for event, queues in relay.awaited.items()}
         for cls in classes
-        for _, relay in inspect.getmembers(cls)
-        if isinstance(relay, OutboxRelay)
+        for relay in relays(cls)
     }
-    assert kept == {source: awaited.get(source, set()) for source in kept}
-    assert set(awaited) <= set(kept)
+    assert looked_for == {source: awaited.get(source, {}) for source in looked_for}
+    assert set(awaited) <= set(looked_for)
 
 
 def test_two_events_of_a_subject_are_never_under_way_together() -> None:
@@ -41,6 +39,18 @@ def test_two_events_of_a_subject_are_never_under_way_together() -> None:
         [("a", 2), ("b", 2)],
         [("a", 3)],
     ]
+
+
+class Broker:
+    """As much of a publisher as is looked through."""
+
+    def __init__(self, *queues: str) -> None:
+        self.queues = {*queues}
+        self.looks = 0
+
+    def finds(self, queue: str) -> bool:
+        self.looks += 1
+        return queue in self.queues
 
 
 class Clock:
@@ -54,6 +64,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(held, "time", clock)
+    monkeypatch.setattr(awaited, "time", clock)
     return clock
 
 
@@ -80,6 +91,30 @@ def test_a_subject_that_was_released_begins_anew(clock: Clock) -> None:
     subjects.hold("1", FULL)
     clock.now += FIRST_PAUSE
     assert subjects.waiting == []
+
+
+def test_an_event_waits_while_one_of_its_queues_is_missing_and_no_other_does(clock: Clock) -> None:
+    queues, broker = AwaitedQueues({"erased": ("one", "two"), "moved": ("one",)}), Broker("one")
+    clock.now = LOOK_SECONDS
+    assert not queues.look(broker)
+    assert queues.lack_one_for("erased")
+    assert not queues.lack_one_for("moved") and not queues.lack_one_for("updated")
+    broker.queues.add("two")
+    clock.now += AGAIN_SECONDS
+    assert queues.look(broker) and not queues.lack_one_for("erased")
+
+
+def test_while_nothing_is_missing_it_is_looked_once_a_minute_or_when_in_doubt(clock: Clock) -> None:
+    queues, broker = AwaitedQueues({"erased": ("one",)}), Broker("one")
+    clock.now = LOOK_SECONDS
+    for _ in range(3):
+        assert not queues.look(broker)
+    assert broker.looks == 1
+    queues.doubt()
+    queues.look(broker)
+    clock.now += LOOK_SECONDS
+    queues.look(broker)
+    assert broker.looks == 3
 
 
 def test_a_reason_is_news_until_nothing_waits_for_it(clock: Clock) -> None:

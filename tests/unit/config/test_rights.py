@@ -232,9 +232,17 @@ def test_the_operator_reads_dead_letters_and_sends_them_to_queues_of_events_only
 def test_what_must_be_there_before_a_program_is_not_its_own_to_declare(rights):
     broker = rights["kitchen-behind"].broker
     assert set(broker.exchanges) - set(broker.declared) == {
-        "dead-letters", "delay-5s", "delay-30s", "outbox-wake"
+        "dead-letters", "delay-5s", "delay-30s", "outbox-wake", "waiter.events", "nameko-rpc"
     }
-    assert set(broker.declared) == {"waiter.events", "kitchen.events", "nameko-rpc"}
+    assert set(broker.declared) == {"kitchen.events"}
+
+
+def test_no_program_can_delete_what_the_others_live_by(rights):
+    """To declare is the same right. Nameko's own client, at the shell, declares it each time."""
+    for name in rights.keys() - {"operator"}:
+        assert not may(rights[name], "configure", "nameko-rpc")
+        assert not may(rights[name], "configure", "waiter.events")
+    assert may(rights["operator"], "configure", "nameko-rpc")
 
 
 def test_who_has_nothing_to_do_with_a_thing_may_do_nothing_with_it(rights):

@@ -1,0 +1,86 @@
+"""What comes in is taken for providers that are still there, and for no other."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from config.messaging.consumer import QueueConsumer
+
+
+class Provider:
+    def __init__(self, name: str) -> None:
+        self.queue = SimpleNamespace(name=name)
+
+
+class Subscription:
+    """As much of kombu's consumer as is used; the broker lets others go on while it is asked."""
+
+    def __init__(self, broker: "Broker", queues: list[Any], **callbacks: Any) -> None:
+        (queue,) = queues
+        self.name = queue.name
+        self.channel = broker
+        self._active_tags: dict[str, str] = {}
+        broker.asked("declared", self.name)
+
+    def qos(self, prefetch_count: int) -> None:
+        pass
+
+    def consume(self) -> None:
+        self._active_tags[self.name] = self.name
+        self.channel.subscribed.add(self.name)
+        self.channel.asked("subscribed", self.name)
+
+
+class Broker:
+    def __init__(self) -> None:
+        self.subscribed: set[str] = set()
+        self.meanwhile: dict[tuple[str, str], Any] = {}
+
+    def asked(self, what: str, name: str) -> None:
+        self.meanwhile.pop((what, name), lambda: None)()
+
+    def basic_cancel(self, tag: str) -> None:
+        self.subscribed.discard(tag)
+
+    def connect(self, consumer: QueueConsumer) -> None:
+        def consumer_class(**options: Any) -> Subscription:
+            return Subscription(self, **options)
+
+        for each in consumer.get_consumers(consumer_class, self):
+            each.consume()
+        consumer.on_consume_ready(None, self, [])
+
+
+@pytest.fixture
+def consumer() -> QueueConsumer:
+    consumer = QueueConsumer()
+    consumer.container = SimpleNamespace(max_workers=1)
+    for name in ("one", "two"):
+        consumer.register_provider(Provider(name))
+    return consumer
+
+
+@pytest.mark.parametrize("what", ["declared", "subscribed"])
+@pytest.mark.parametrize("whose", ["one", "two"])
+@pytest.mark.parametrize("leaving", ["one", "two"])
+def test_who_leaves_while_queues_are_declared_or_subscribed_is_not_left_subscribed(
+    consumer: QueueConsumer, what: str, whose: str, leaving: str
+) -> None:
+    """What came for it would be given back, and come again, for ever."""
+    broker = Broker()
+    (provider,) = (each for each in consumer._providers if each.queue.name == leaving)
+    broker.meanwhile[what, whose] = lambda: consumer.unregister_provider(provider)
+    broker.connect(consumer)
+    assert broker.subscribed == {"one", "two"} - {leaving}
+    again = Broker()
+    again.connect(consumer)
+    assert again.subscribed == {"one", "two"} - {leaving}
+
+
+def test_who_leaves_later_is_not_left_subscribed_either(consumer: QueueConsumer) -> None:
+    broker = Broker()
+    broker.connect(consumer)
+    for provider in tuple(consumer._providers):
+        consumer.unregister_provider(provider)
+    assert broker.subscribed == set()
