@@ -8,6 +8,7 @@ run side by side would count one peer's failure for the other. So pybreaker keep
 and who may try in its half-open state is decided here: by itself it would let all of them.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +25,8 @@ from pybreaker import (
 from pybreaker import CircuitMemoryStorage as Storage
 
 from config.metrics import BREAKER_OPEN
+
+_log = logging.getLogger("rpc")
 
 FAILURES = 5
 OPEN_SECONDS = 5.0
@@ -113,6 +116,9 @@ class Breaker(CircuitBreakerListener):
         self, cb: CircuitBreaker, old: CircuitBreakerState | None, new: CircuitBreakerState
     ) -> None:
         self._open.set(0 if new.name == STATE_CLOSED else 1)
+        if old is not None and STATE_CLOSED in (old.name, new.name):
+            does = "answers again" if new.name == STATE_CLOSED else "is left alone for a while"
+            _log.warning("a kind of call %s", does, extra={"call": cb.name})
         if new.name == STATE_OPEN:
             self._next_try = self._clock() + OPEN_SECONDS
 

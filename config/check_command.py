@@ -81,7 +81,10 @@ def _settings(embedded: bool) -> Settings:
     try:
         return _embedded() if embedded else database_settings(())
     except SettingsError as refused:
-        raise click.ClickException(str(refused)) from refused
+        raise click.ClickException(
+            f"{refused} For the data of `make run` add --embedded; `make stack` must be running, "
+            "with the same DATA_DIR."
+        ) from refused
 
 
 def _embedded() -> Settings:

@@ -93,6 +93,8 @@ def logging_config(*, level: str, readable: bool) -> dict[str, Any]:
             # The audit trail's heads leave this machine with the logs, however quiet those are.
             "audit": {"level": "INFO"},
             "kombu": {"level": "WARNING"},
+            # The consumer says in one line what these say in fifty.
+            "kombu.mixins": {"level": "ERROR"},
             # A pool that is made or given up; what goes wrong there is raised.
             "config.mysql": {"level": "WARNING"},
             # It quotes requests.

@@ -40,6 +40,7 @@ class QueueConsumer(StockQueueConsumer):
 
     # Whether messages can come right now.
     consuming = False
+    _away = False
 
     @property
     def alive(self) -> bool:
@@ -99,8 +100,22 @@ class QueueConsumer(StockQueueConsumer):
                         connection.heartbeat_check()
                     else:
                         yield
+            except BROKEN as broken:
+                _log.warning("broker lost", extra={"error": type(broken).__name__})
+                raise
             finally:
                 self.consuming = False
+
+    def on_connection_error(self, exc: Exception, interval: float) -> None:
+        """Once for all tries, until it is back."""
+        if not self._away:
+            self._away = True
+            _log.warning("broker does not answer", extra={"error": type(exc).__name__})
+
+    def on_connection_revived(self) -> None:
+        if self._away:
+            self._away = False
+            _log.info("broker answers again")
 
     def receive(self, provider: Any, message: Message) -> None:
         """In the consumer's own thread, which must neither wait nor end."""
@@ -156,10 +171,11 @@ class QueueConsumer(StockQueueConsumer):
             self._gt.kill(QueueConsumerStopped())
         self.wait_for_providers()
         self.should_stop = True
-        with eventlet.Timeout(CLOSE_SECONDS, False):
-            # As if nothing had come for a while: it then sees that it should stop.
-            eventlet.kill(self._gt, socket.timeout())
-            self._ended()
+        if self.consuming:
+            with eventlet.Timeout(CLOSE_SECONDS, False):
+                # As if nothing had come for a while: it then sees that it should stop.
+                eventlet.kill(self._gt, socket.timeout())
+                self._ended()
         self.kill()
 
     def kill(self) -> None:

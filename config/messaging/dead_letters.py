@@ -47,8 +47,8 @@ def safe_publisher(config: Mapping[str, Any]) -> SafePublisher:
 def bury(
     config: Mapping[str, Any], body: bytes | str, *, queue: str, headers: Mapping[str, Any],
     **properties: Any,
-) -> None:
-    """Keep ``body`` as a dead letter of ``queue``; on return the broker has it.
+) -> str:
+    """Keep ``body`` as a dead letter of ``queue``; its id, on return the broker has it.
 
     :param headers: among them REASON and DIED_AT; without LETTER, it gets an id of its own.
     :param properties: among them its content type.
@@ -57,6 +57,7 @@ def bury(
     """
     own = {LETTER: uuid.uuid4().hex} | {**headers} | {QUEUE: queue}
     _keep(config, body, dead_letters(), queue=queue, headers=own, **properties)
+    return str(own[LETTER])
 
 
 def put_off(

@@ -138,16 +138,17 @@ class EventHandler(StockEventHandler):
     def _bury(
         self, message: Message, reason: str, error: type[BaseException] | None = None
     ) -> None:
-        _log.error("event is a dead letter", extra={"handler": self._name, "reason": reason})
         headers = _letter(message) | {
             REASON: reason, DIED_AT: utc_now().isoformat(), ATTEMPTS: self._failed(message) + 1
         }
         if error:
             headers[ERROR] = error.__name__
-        bury(
+        letter = bury(
             self.container.config, raw(message), queue=self.queue.name, headers=headers,
             **_properties(message),
         )
+        extra = {"handler": self._name, "reason": reason, "letter": letter}
+        _log.error("event is a dead letter", extra=extra)
 
     def _failed(self, message: Message) -> int:
         """How often before; it is only believed what we could have written."""

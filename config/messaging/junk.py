@@ -3,13 +3,14 @@
 import hashlib
 import json
 import logging
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from kombu import Message
 
 from config.clock import utc_now
-from config.messaging.dead_letters import DIED_AT, NOT_TAKEN, REASON, bury
+from config.messaging.dead_letters import DIED_AT, LETTER, NOT_TAKEN, REASON, bury
 from config.messaging.frames import UNREADABLE
 from config.metrics import MESSAGES_REFUSED
 
@@ -59,16 +60,17 @@ def bury_description(
     """Keep of ``message`` that it came and what it was like; its body may hold anything about
     anybody. Where even that cannot be kept, the log has it.
     """
-    about = described(message)
+    about, letter = described(message), uuid.uuid4().hex
     MESSAGES_REFUSED.labels(queue, reason).inc()
-    _log.error("message refused", extra={"queue": queue, "reason": reason, **about})
+    told = {"queue": queue, "reason": reason, "letter": letter, **about}
+    _log.error("message refused", extra=told)
     key = message.delivery_info.get("routing_key")
     try:
         bury(
             config,
             json.dumps({"reason": reason, **about, "routing_key": key}),
             queue=queue,
-            headers={REASON: reason, DIED_AT: utc_now().isoformat()},
+            headers={LETTER: letter, REASON: reason, DIED_AT: utc_now().isoformat()},
             content_type=JSON,
             content_encoding="utf-8",
         )

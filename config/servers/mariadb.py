@@ -68,6 +68,8 @@ def _data(site: Site) -> Path:
         "--skip-test-db",
         "--skip-name-resolve",
         log="install.log",
+        # As for the server: two that are made at once would clear each other's tables.
+        TMPDIR=str(_scratch(site)),
     )
     site.wait_until(lambda: has_ended(making), doing="mariadb-install-db", log="install.log")
     if making.wait() != 0:
