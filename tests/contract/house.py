@@ -81,6 +81,11 @@ class House:
         with self.broker.channel() as channel:
             return int(channel.queue_declare(queue, passive=True).message_count)
 
+    def forget(self, queue: str) -> None:
+        """What waits in it, while nobody consumes."""
+        with self.broker.channel() as channel:
+            channel.queue_purge(queue)
+
     def operate(self, *arguments: str) -> str:
         """What the command ``clinic dead-letters`` printed."""
         return succeed(clinic("dead-letters", *arguments), environ=self.environ)

@@ -18,6 +18,8 @@ def main() -> int:
     from tests.drill.run import Drill
 
     options = _options()
+    # Also where it is ignored, as in what a shell has put in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # As Ctrl-C: all that was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

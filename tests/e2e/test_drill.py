@@ -34,11 +34,15 @@ def test_a_drill_that_is_interrupted_leaves_no_process(tmp_path: Path) -> None:
     log = tmp_path / "said"
     with log.open("w") as output:
         drill = subprocess.Popen(argv, env=plain_environ(), cwd=ROOT, stderr=output)
-    until = time.monotonic() + 60
-    while "Migrating" not in log.read_text():
-        assert drill.poll() is None and time.monotonic() < until, log.read_text()
-        time.sleep(0.05)
-    drill.send_signal(signal.SIGINT)
-    assert drill.wait(60) == 1
+    try:
+        until = time.monotonic() + 60
+        while "Migrating" not in log.read_text():
+            assert drill.poll() is None and time.monotonic() < until, log.read_text()
+            time.sleep(0.05)
+        drill.send_signal(signal.SIGINT)
+        assert drill.wait(60) == 1
+    finally:
+        drill.terminate()
+        drill.wait(60)
     assert "Interrupted" in log.read_text()
     wait_until_none_in(tmp_path, limit=10)
