@@ -18,7 +18,7 @@ from tests.drill.faults.broker import events_twice
 from tests.drill.history import History, now
 from tests.drill.load import Client, World
 from tests.drill.nemesis import Nemesis, tell
-from tests.drill.promises import LAST_STATEMENT_SECONDS
+from tests.drill.promises import LATE_SECONDS
 from tests.drill.stage import WITNESS, Stage
 from tests.e2e.desk import Json, rfc3339
 
@@ -84,7 +84,7 @@ class Scenarios:
         try:
             with self.client.asker.connected():
                 self.client.asker.ask("book", "POST", BOOKINGS, wanted, {KEY: key})
-            self.stage.rest(LAST_STATEMENT_SECONDS + 1)
+            self.stage.rest(LATE_SECONDS + 1)
         finally:
             tell(frozen.pid or 0, signal.SIGCONT)
         self.stage.rest(calls / 2)
