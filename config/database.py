@@ -139,6 +139,8 @@ class Transactions:
                 reason = {"error": type(failure).__name__, "number": error_number(failure)}
                 _log.warning("database unavailable", extra=reason)
                 raise self._unavailable("database") from failure
+            # Its text quotes the row; the number tells what kind of fault it is.
+            _log.error("database refuses", extra={"number": error_number(failure)})
             raise
 
     def _run_once(self, work: Callable[[Session], Result]) -> Result:
