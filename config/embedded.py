@@ -60,7 +60,7 @@ def run(settings: Settings) -> None:
         logs.configure(level=settings.log_level, readable=True)
         settings = with_kept_keys(settings)
         ended = process.on_signal()
-        _prepare_broker(settings)
+        prepare_broker(settings)
         for name, scripts in catalogue().databases.items():
             vault = Vault(settings.keys.data, settings.keys.index, name)
             migration.upgrade(scripts=scripts, url=settings.database(name), vault=vault)
@@ -79,7 +79,7 @@ def run(settings: Settings) -> None:
             print(f"Stopped. The data stays in {settings.data_dir}", flush=True)
 
 
-def _prepare_broker(settings: Settings) -> None:
+def prepare_broker(settings: Settings) -> None:
     """Before anything is published: its queues are made anew at each start, and empty."""
     memory.install()
     with Connection(settings.amqp_uri) as connection:

@@ -124,10 +124,9 @@ import eventlet
 eventlet.monkey_patch()
 from pathlib import Path
 from nameko.standalone.rpc import ServiceRpcProxy
-from config import logs, migration, process
+from config import embedded, logs, migration, process
 from config.encryption import Vault
 from config.keys import fresh
-from config.messaging import memory
 from config.programs import catalogue
 from config.settings import KEYS, embedded_settings, with_keys
 from config.audit import reader
@@ -136,12 +135,12 @@ from sqlalchemy.orm import Session
 
 logs.configure(level="WARNING", readable=True)
 settings = with_keys(embedded_settings(), fresh(KEYS))
-memory.install()
 for name in ("patient", "appointment", "doctor", "audit"):
     vault = Vault(settings.keys.data, settings.keys.index, name)
     scripts = catalogue().databases[name]
     migration.upgrade(scripts=scripts, url=settings.database(name), vault=vault)
 programs = [each for each in catalogue().programs if each.name == each.database]
+embedded.prepare_broker(settings)
 runner = process.start(settings, tuple(programs))
 config = {"AMQP_URI": settings.amqp_uri}
 patient, doctor = json.loads(sys.argv[1]), json.loads(sys.argv[2])

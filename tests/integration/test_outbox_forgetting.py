@@ -1,10 +1,11 @@
 """Published events are forgotten after a while, on MariaDB and on SQLite."""
 
+import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Engine, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
@@ -20,10 +21,15 @@ DAYS = 30
 
 @pytest.fixture
 def engine(database_urls: dict[str, URL]) -> Iterator[Engine]:
-    with migrated("patient", database_urls["patient"], vault_for("patient")) as engine:
-        with engine.begin() as connection:
-            connection.execute(delete(Outbox))
+    """Of an outbox that no service writes into."""
+    url = database_urls["patient"]
+    if url.get_backend_name() != "sqlite":
+        url = url.set(database=f"{url.database}_{uuid.uuid4().hex[:8]}")
+    with migrated("patient", url, vault_for("patient")) as engine:
         yield engine
+        if url.get_backend_name() != "sqlite":
+            with engine.connect() as connection:
+                connection.execute(text(f"DROP DATABASE `{url.database}`"))
 
 
 def publish(engine: Engine, subject: str, sequence: int, *, age: timedelta | None) -> None:
