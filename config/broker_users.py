@@ -51,10 +51,11 @@ class BrokerAdmin:
         body = {"pattern": queues, "definition": limits, "priority": 1, "apply-to": "queues"}
         self._send("PUT", f"policies/{self._vhost}/{quote(name, safe='')}", body)
 
-    def queues(self) -> list[str]:
-        """Their names."""
-        found = json.loads(self._send("GET", f"queues/{self._vhost}?columns=name"))
-        return [each["name"] for each in found]
+    def queues(self) -> dict[str, bool]:
+        """By name; whether the broker removes it when nobody has used it for a time."""
+        columns = "name,arguments,effective_policy_definition"
+        found = json.loads(self._send("GET", f"queues/{self._vhost}?columns={columns}"))
+        return {each["name"]: _expires(each) for each in found}
 
     def _send(self, method: str, path: str, body: object = None) -> bytes:
         content = None if body is None else json.dumps(body)
@@ -94,6 +95,12 @@ def _connection(scheme: str, host: str, port: int | None, ca_file: str | None) -
         return HTTPConnection(host, port, timeout=ANSWER_SECONDS)
     context = client_context(ca_file)
     return HTTPSConnection(host, port, timeout=ANSWER_SECONDS, context=context)
+
+
+def _expires(queue: Mapping[str, Any]) -> bool:
+    """RabbitMQ tells no policy as an empty list, and for a moment not at all."""
+    by_policy = queue.get("effective_policy_definition") or {}
+    return "x-expires" in queue["arguments"] or "expires" in by_policy
 
 
 def vhost_of(uri: str) -> str:

@@ -3,7 +3,7 @@ it, and nothing is left of processes that are gone. Looked at without taking a m
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from amqp.exceptions import NotFound, ResourceLocked
@@ -51,9 +51,12 @@ def examine_broker(settings: Settings) -> Iterator[Outcome]:
             yield _outcome("each queue is there", "queues", seen, _missing(seen))
             yield _outcome("somebody takes from each", "queues", seen, _left_alone(seen))
             yield _outcome("messages do not pile up", "queues", seen, _piled_up(seen))
-            own = [name for name in broker.queues() if OF_ONE_PROCESS.fullmatch(name)]
+            own = {
+                name: expires for name, expires in broker.queues().items()
+                if OF_ONE_PROCESS.fullmatch(name)
+            }
             left = _orphans(connection, own)
-            yield _outcome("no process left its queue behind", "such queues", own, left)
+            yield _outcome("no process left its queue behind", "such queues", list(own), left)
     except BROKEN as failure:
         raise SetupRefused(
             f"AMQP_URI: the broker does not answer ({type(failure).__name__}): is it up?"
@@ -97,14 +100,19 @@ def _piled_up(seen: Sequence[_Seen]) -> Iterator[Finding]:
             yield Finding(f"{each.name} holds {each.messages}", wrong=each.messages >= PILE)
 
 
-def _orphans(connection: Connection, names: Sequence[str]) -> Iterator[Finding]:
-    for name in names:
+def _orphans(connection: Connection, own: Mapping[str, bool]) -> Iterator[Finding]:
+    for name, expires in own.items():
         try:
             seen = _look(connection, name)
         except ResourceLocked:
             # A connection has it for itself; if its host has vanished, until TCP notices.
             continue
-        if seen.messages is not None and not seen.consumers:
+        if seen.messages is None or seen.consumers:
+            continue
+        if expires:
+            # As after each `nameko shell`, for five minutes.
+            yield Finding(f"{name} is not used any more; the broker removes it soon", wrong=False)
+        else:
             yield Finding(f"{name} has nobody who takes from it")
 
 

@@ -16,6 +16,7 @@ from config.settings import Settings, topology_settings
 from tests.systems import clinic, plain_environ, succeed
 
 TAKEN_FROM = "somebody takes from each"
+LEFT = "rpc.reply-of-somebody"
 
 
 @pytest.fixture
@@ -67,6 +68,25 @@ def test_dead_letters_are_told_and_stay(settings: Settings) -> None:
         for _ in range(2):
             told = findings(settings)["messages do not pile up"]
             assert told == ("1 dead letters: see `clinic dead-letters list`",)
+
+
+@pytest.mark.parametrize(("arguments", "said", "wrong"), [
+    ({}, "has nobody who takes from it", True),
+    ({"x-expires": 300_000}, "is not used any more; the broker removes it soon", False),
+])
+def test_a_queue_that_its_process_left_is_wrong_unless_the_broker_removes_it(
+    settings: Settings, arguments: dict[str, int], said: str, wrong: bool
+) -> None:
+    with Connection(settings.amqp_uri) as connection:
+        connection.default_channel.queue_declare(
+            LEFT, auto_delete=False, arguments=arguments, durable=True
+        )
+    (outcome,) = (
+        each for each in examine_broker(settings)
+        if each.check.title == "no process left its queue behind"
+    )
+    assert outcome.named == (f"{LEFT} {said}",)
+    assert outcome.wrong == wrong
 
 
 def test_a_broker_that_is_gone_is_named(settings: Settings) -> None:
