@@ -213,7 +213,7 @@ def least_rights(folder: Path, environ: Mapping[str, str]) -> dict[str, dict[str
 def succeed(argv: list[str], *, environ: Mapping[str, str]) -> str:
     """What the command printed."""
     ended = subprocess.run(argv, env=dict(environ), capture_output=True, text=True, timeout=60)
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 from kombu import Connection, Exchange, Queue
 from redis import Redis
+from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
@@ -22,7 +23,6 @@ from tests.e2e.markers import Content
 AT_ONCE = 16 * 1024 * 1024
 # Longer than any form of a marker: what lies across two pieces is found in the second.
 OVERLAP = 4096
-FLUSH_SECONDS = 60
 
 
 def lines_of(folder: Path) -> Iterator[Content]:
@@ -63,17 +63,19 @@ def rows_of_sqlite(folder: Path) -> Iterator[Content]:
 
 def rows_of_server(url: str) -> Iterator[Content]:
     """Of every database whose name begins with that of ``url``."""
-    ours = {"schema": f"{make_url(url).database}\\_%"}
     with _server(url) as engine, engine.connect() as connection:
-        for schema, table in connection.execute(_TABLES, ours).all():
+        for schema, table in _tables(connection, url):
             for row in connection.execute(text(f"SELECT * FROM `{schema}`.`{table}`")):
                 yield f"{schema}.{table}", _bytes_of(row)
 
 
-_TABLES = text(
-    "SELECT table_schema, table_name FROM information_schema.tables "
-    "WHERE table_schema LIKE :schema AND table_type = 'BASE TABLE'"
-)
+def _tables(connection: SqlConnection, url: str) -> list[Any]:
+    wanted = text(
+        "SELECT table_schema, table_name FROM information_schema.tables "
+        "WHERE table_schema LIKE :schema AND table_type = 'BASE TABLE'"
+    )
+    ours = {"schema": f"{make_url(url).database}\\_%"}
+    return list(connection.execute(wanted, ours))
 
 
 def _bytes_of(row: Any) -> bytes:
@@ -91,17 +93,11 @@ def server_folder(url: str) -> Path | None:
 
 
 def flush(url: str) -> None:
-    """All that is committed is in the files when this returns."""
-    dirty = text("SHOW GLOBAL STATUS LIKE 'Innodb_buffer_pool_pages_dirty'")
-    percent = text("SET GLOBAL innodb_max_dirty_pages_pct = :percent")
+    """All that is committed in its databases is in their files when this returns."""
     with _server(url) as engine, engine.connect() as connection:
-        before = connection.scalar(text("SELECT @@innodb_max_dirty_pages_pct"))
-        connection.execute(percent, {"percent": 0})
-        connection.execute(text("FLUSH TABLES"))
-        eventually(
-            lambda: connection.execute(dirty).one()[1] == "0", seconds=FLUSH_SECONDS, what="flush"
-        )
-        connection.execute(percent, {"percent": before})
+        names = ", ".join(f"`{schema}`.`{table}`" for schema, table in _tables(connection, url))
+        connection.execute(text(f"FLUSH TABLES {names} FOR EXPORT"))
+        connection.execute(text("UNLOCK TABLES"))
 
 
 @contextmanager
