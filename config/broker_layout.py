@@ -111,7 +111,7 @@ def subscription(text: str) -> Queue:
         raise ValueError("the queue's name must begin with consumer- or be Nameko's of a service "
                          "whose name begins with consumer_")
     # Found there, not made: a subscriber may not, and nothing would ever be published on it.
-    return Queue(name, Exchange(f"{source}.events", type="topic", passive=True), routing_key=event)
+    return Queue(name, found(events_of(source)), routing_key=event)
 
 
 def prepare_broker(

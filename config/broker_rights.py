@@ -13,7 +13,8 @@ from dataclasses import dataclass, fields
 from functools import reduce
 from operator import or_
 
-RPC = "nameko-rpc"
+from config.messaging.topology import RPC
+
 # Keys of replies: our clients' are a UUID in hex, Nameko's have its dashes.
 OUR_REPLIES, OUR_QUEUE = "[0-9a-f]{32}", r"rpc\.reply-"
 SHELL_REPLIES, SHELL_QUEUE = "[0-9a-f-]{36}", rf"{OUR_QUEUE}standalone_rpc_proxy-"

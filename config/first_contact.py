@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from config.broker_layout import own_queues
 from config.broker_rights import BrokerRights
 from config.database import error_number
-from config.messaging.connection import BROKEN, open_connection
+from config.messaging.connection import BROKEN, let_go, open_connection
 from config.migration import is_migrated
 from config.preflight import DEFAULT_PORTS, StartRefused
 from config.programs import GATEWAY, catalogue
@@ -85,7 +85,7 @@ def _broker(settings: Settings, program: str, rights: BrokerRights) -> None:
         where = _where("AMQP_URI", settings.amqp_uri)
         raise StartRefused(NO_TOPOLOGY.format(where, missing.reply_text)) from None
     finally:
-        connection.collect(socket_timeout=0.1)
+        let_go(connection)
 
 
 def _queues(settings: Settings, program: str) -> tuple[Queue, ...]:

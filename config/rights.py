@@ -10,7 +10,6 @@ from typing import Any
 from config.broker_rights import (
     ANY_SERVICE,
     OUR_REPLIES,
-    RPC,
     SHELL_QUEUE,
     SHELL_REPLIES,
     WAKE_QUEUE,
@@ -32,8 +31,8 @@ from config.entrypoints import (
     relays,
     writes_outbox,
 )
-from config.messaging.rpc import REPLY_TO
-from config.messaging.topology import DEAD_LETTERS, OUTBOX_WAKE, delay
+from config.messaging.call_form import REPLY_TO
+from config.messaging.topology import DEAD_LETTERS, OUTBOX_WAKE, RPC, delay, events_of
 from config.programs import GATEWAY, OPERATOR, Catalogue, Program, catalogue
 from config.settings import KEYS, SERVICE_KEYS, STORE_KEYS
 
@@ -72,7 +71,7 @@ def all_rights(catalogue: Catalogue, retries: Sequence[int]) -> dict[str, Rights
         )
         for program in catalogue.programs
     }
-    events = (f"{source}.events" for source in event_sources(classes.values()))
+    events = (events_of(source).name for source in event_sources(classes.values()))
     return rights | {
         GATEWAY: Rights(
             broker=asks(map(re.escape, asked), OUR_REPLIES),
@@ -134,7 +133,7 @@ def _outbox(cls: Any, source: str) -> Iterator[BrokerRights]:
     if writes_outbox(cls):
         yield send(OUTBOX_WAKE, re.escape(source))
     for relay in relays(cls):
-        events = f"{relay.source}.events"
+        events = events_of(relay.source).name
         yield declare(events) | send(events, ".*")
         yield queue(WAKE_QUEUE) | hear(OUTBOX_WAKE, re.escape(relay.source))
 
@@ -142,7 +141,7 @@ def _outbox(cls: Any, source: str) -> Iterator[BrokerRights]:
 def _events(cls: Any, retries: Sequence[int]) -> Iterator[BrokerRights]:
     for name, handler in handlers(cls):
         yield queue(_pattern(name))
-        yield hear(f"{handler.source_service}.events", re.escape(handler.event_type))
+        yield hear(events_of(handler.source_service).name, re.escape(handler.event_type))
         yield send(DEAD_LETTERS, _pattern(name))
         for seconds in retries:
             yield send(delay(seconds).name, _pattern(name))

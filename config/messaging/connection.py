@@ -9,6 +9,7 @@ from config.tls import broker_options
 
 # What a connection raises that breaks, or does not come up.
 BROKEN = (OSError, AMQPError, OperationalError)
+CLOSE_SECONDS = 0.1
 
 
 def open_connection(
@@ -32,6 +33,11 @@ def open_connection(
     connection.ensure_connection(max_retries=0, timeout=seconds)
     bound_waits(connection, seconds=seconds)
     return connection
+
+
+def let_go(connection: Connection) -> None:
+    """Close it without waiting for a broker that may not answer."""
+    connection.collect(socket_timeout=CLOSE_SECONDS)
 
 
 def bound_waits(connection: Connection, *, seconds: float) -> None:

@@ -77,6 +77,16 @@ def raw(message: Message) -> bytes:
     return body.encode(errors="backslashreplace") if isinstance(body, str) else bytes(body)
 
 
+def properties(message: Message) -> dict[str, Any]:
+    """Those by which it is read, and told from others, as they are."""
+    own = {
+        "content_type": message.content_type or "application/octet-stream",
+        "content_encoding": message.content_encoding or "binary",
+    }
+    number = message.properties.get("message_id")
+    return own | ({"message_id": number} if number else {})
+
+
 def _keep(
     config: Mapping[str, Any], body: bytes | str, exchange: Exchange, *, queue: str,
     headers: Mapping[str, Any], **properties: Any,

@@ -31,6 +31,7 @@ from config.messaging.dead_letters import (
     NOT_TAKEN,
     REASON,
     bury,
+    properties,
     put_off,
     raw,
 )
@@ -132,7 +133,7 @@ class EventHandler(StockEventHandler):
         headers = _letter(message) | {ATTEMPT: failed + 1}
         put_off(
             self.container.config, raw(message), queue=self.queue.name, seconds=seconds,
-            headers=headers, **_properties(message),
+            headers=headers, **properties(message),
         )
 
     def _bury(
@@ -145,7 +146,7 @@ class EventHandler(StockEventHandler):
             headers[ERROR] = error.__name__
         letter = bury(
             self.container.config, raw(message), queue=self.queue.name, headers=headers,
-            **_properties(message),
+            **properties(message),
         )
         extra = {"handler": self._name, "reason": reason, "letter": letter}
         _log.error("event is a dead letter", extra=extra)
@@ -172,16 +173,6 @@ def _letter(message: Message) -> dict[str, Any]:
     """Its id, if it was a dead letter before and is sent again."""
     told = (message.headers or {}).get(LETTER)
     return {LETTER: told} if isinstance(told, str) and _ID.fullmatch(told) else {}
-
-
-def _properties(message: Message) -> dict[str, Any]:
-    """Those by which it is read, and told from others, as they are."""
-    own = {
-        "content_type": message.content_type or "application/octet-stream",
-        "content_encoding": message.content_encoding or "binary",
-    }
-    number = message.properties.get("message_id")
-    return own | ({"message_id": number} if number else {})
 
 
 event_handler = EventHandler.decorator

@@ -19,6 +19,7 @@ from config.messaging.dead_letters import (
     NO_ROUTE,
     QUEUE,
     REASON,
+    properties,
     raw,
 )
 from config.messaging.topology import DEAD_LETTERS, delay
@@ -148,13 +149,11 @@ class Letters:
                 exchange=exchange,
                 routing_key=letter.queue,
                 headers={LETTER: letter.id},
-                content_type=message.content_type or "application/octet-stream",
-                content_encoding=message.content_encoding or "binary",
                 delivery_mode="persistent",
                 mandatory=True,
                 timeout=CONFIRM_SECONDS,
                 confirm_timeout=CONFIRM_SECONDS,
-                **_number(message),
+                **properties(message),
             )
 
     def _listening(self, letter: Letter) -> int:
@@ -166,11 +165,6 @@ class Letters:
                 f"{letter.id} was for {letter.queue}, which is not there any more. Run "
                 "`clinic topology` if it should be; otherwise drop the letter."
             ) from None
-
-
-def _number(message: Message) -> dict[str, Any]:
-    number = message.properties.get("message_id")
-    return {"message_id": number} if number else {}
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from typing import Any
 from kombu import Consumer, Message, Producer, Queue
 
 from config.messaging.client import Asked, NoAnswer, Outcome, Request, Undelivered, seconds_left
-from config.messaging.connection import BROKEN, open_connection
+from config.messaging.connection import BROKEN, let_go, open_connection
 from config.messaging.topology import found, rpc_exchange
 from config.messaging.wire import Wire
 
@@ -52,7 +52,7 @@ class Line:
             self._producer = Producer(self._wire.channel, on_return=self._on_return)
             self._consume(self._reply_to)
         except BaseException:
-            connection.collect(socket_timeout=0.1)
+            let_go(connection)
             raise
 
     def _consume(self, name: str) -> None:

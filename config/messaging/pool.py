@@ -23,7 +23,7 @@ from config.messaging.client import (
     Undelivered,
     seconds_left,
 )
-from config.messaging.connection import BROKEN, open_connection
+from config.messaging.connection import BROKEN, let_go, open_connection
 from config.messaging.dialer import Dialer
 from config.messaging.line import Line
 from config.metrics import CALLS_UNANSWERED
@@ -139,7 +139,7 @@ class Pool:
 
     def probe(self, *, seconds: float) -> None:
         """:raises OSError, AMQPError: when the broker takes no new connection."""
-        self._open(seconds=seconds).collect(socket_timeout=0.1)
+        let_go(self._open(seconds=seconds))
 
     def close(self) -> None:
         """End all calls, and the connection."""

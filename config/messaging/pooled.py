@@ -9,12 +9,11 @@ from typing import Any
 from kombu import Connection
 from nameko.amqp.publish import Publisher, get_producer
 
-from config.messaging.connection import BROKEN, bound_waits
+from config.messaging.connection import BROKEN, bound_waits, let_go
 
 # For each thing that is waited for: the connection, its channel, that a message is written, and
 # that it is confirmed.
 WAIT_SECONDS = 5.0
-_CLOSE_SECONDS = 0.1
 
 
 class PooledPublisher(Publisher):
@@ -35,7 +34,7 @@ class PooledPublisher(Publisher):
                 producer.publish(payload, **{**options, **self.publish_kwargs, **kwargs})
             except BaseException:
                 # What is still to come on it would be taken for the next one's.
-                connection.collect(socket_timeout=_CLOSE_SECONDS)
+                let_go(connection)
                 raise
 
 
@@ -43,7 +42,7 @@ def make_ready(connection: Connection) -> None:
     """Have it up, found alive, and bounded. Later it is too late to tell: what is written to a
     connection that died unnoticed may have arrived."""
     if connection.connected and not _lives(connection):
-        connection.collect(socket_timeout=_CLOSE_SECONDS)
+        let_go(connection)
     connection.ensure_connection(max_retries=0, timeout=WAIT_SECONDS)
     bound_waits(connection, seconds=WAIT_SECONDS)
 

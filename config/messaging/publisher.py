@@ -11,7 +11,7 @@ from typing import Any
 from amqp.exceptions import AccessRefused, ChannelError, NotFound
 from kombu import Consumer, Message, Producer, Queue
 
-from config.messaging.connection import open_connection
+from config.messaging.connection import let_go, open_connection
 from config.messaging.topology import events_of, outbox_wake
 
 _log = logging.getLogger("outbox")
@@ -140,7 +140,7 @@ class Publisher:
         self._woken = False
 
     def close(self) -> None:
-        self._connection.collect(socket_timeout=0.1)
+        let_go(self._connection)
 
     def _on_wake(self, message: Message) -> None:
         self._woken = True

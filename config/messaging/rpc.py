@@ -27,15 +27,13 @@ from nameko.rpc import RpcConsumer as StockRpcConsumer
 from nameko.rpc import get_rpc_exchange
 
 from config.messaging.call import DEADLINE, TRAVELS, DeadlineExceeded, receive
-from config.messaging.call_form import REPLY_TO, can_be_answered, check_call, check_properties
+from config.messaging.call_form import can_be_answered, check_call, check_properties
 from config.messaging.connection import BROKEN
 from config.messaging.consumer import QueueConsumer
 from config.messaging.junk import JSON, Junk
 from config.messaging.operator_audit import OperatorAudit
 from config.messaging.pooled import PooledPublisher
 from config.messaging.topology import found, rpc_queue
-
-__all__ = ["CallPublisher", "QueueConsumer", "REPLY_TO", "Rpc", "RpcConsumer", "rpc"]
 
 _log = logging.getLogger("service")
 

@@ -15,7 +15,7 @@ from nameko.extensions import Extension
 from sqlalchemy import event
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from config.messaging.connection import BROKEN, open_connection
+from config.messaging.connection import BROKEN, let_go, open_connection
 from config.messaging.outbox_tables import OutboxColumns
 from config.messaging.topology import outbox_wake
 
@@ -82,7 +82,7 @@ class Waker:
 
     def _close(self) -> None:
         if self._connection is not None:
-            self._connection.collect(socket_timeout=0.1)
+            let_go(self._connection)
             self._connection = None
 
 

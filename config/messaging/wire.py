@@ -17,7 +17,7 @@ from typing import Any
 from amqp import spec
 from kombu import Connection
 
-from config.messaging.connection import BROKEN
+from config.messaging.connection import BROKEN, CLOSE_SECONDS, let_go
 
 _log = logging.getLogger("rpc")
 
@@ -29,7 +29,6 @@ WRITE_SECONDS = 0.3
 QUIET_SECONDS = 0.25
 # A broker that was asked for one, and listened to for so long without a word, is given up.
 SILENT_SECONDS = 1.0
-CLOSE_SECONDS = 0.1
 
 
 class Wire:
@@ -147,7 +146,7 @@ class Wire:
         try:
             if self._socket is not None:
                 self._socket.settimeout(CLOSE_SECONDS)
-            self._connection.collect(socket_timeout=CLOSE_SECONDS)
+            let_go(self._connection)
         except BROKEN as broken:  # it is being given up; nothing depends on it
             _log.debug("close failed", extra={"error": type(broken).__name__})
 

@@ -1,11 +1,11 @@
 """An installation of a test's own, with a virtual host and databases that nobody else has."""
 
 import json
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -24,7 +24,10 @@ from config.keys import fresh, parse_ring
 from config.messaging.topology import events_of
 from config.settings import KEYS
 from schemas.events import envelope
+from tests import waiting
 from tests.systems import clinic, plain_environ, running, succeed
+
+wait_for = partial(waiting.wait_for, seconds=20)
 
 QUEUE = "evt-patient-erased--{service}.patient_erased"
 BACKGROUND = {
@@ -103,13 +106,6 @@ class House:
         url = make_url(self.environ["DATABASE_URL"])
         own = url.set(database=f"{url.database}_{database}")
         return connect(own.render_as_string(hide_password=False))
-
-
-def wait_for(condition: Callable[[], Any], *, seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.05)
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from nameko.runners import ServiceRunner  # noqa: E402
 
 from config import process  # noqa: E402
 from config.keys import KeyRing  # noqa: E402
+from config.messaging.consumer import QueueConsumer  # noqa: E402
 from config.messaging.current_call import CurrentCall  # noqa: E402
-from config.messaging.rpc import QueueConsumer, rpc  # noqa: E402
+from config.messaging.rpc import rpc  # noqa: E402
 from schemas import errors  # noqa: E402
 
 

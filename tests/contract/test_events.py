@@ -5,10 +5,10 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,10 @@ from config.database import connect
 from config.environments import kept_values
 from config.messaging.topology import outbox_wake
 from schemas.events import DATA, NAMES, EventSchema
+from tests import waiting
 from tests.systems import System, plain_environ, running
+
+wait_for = partial(waiting.wait_for, seconds=10)
 
 CONSUMERS = Path(__file__).parents[2] / "docs" / "consumers"
 PATIENT = {
@@ -73,16 +76,6 @@ def book_and_cancel(stack: System, patient: int, doctor: int, **headers: str) ->
         for _ in range(2):
             assert http.delete(f"/appointments/{number}", headers=headers).status_code == 204
     return number
-
-
-def wait_for(condition: Callable[[], Any], *, seconds: float = 10) -> Any:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not happen in time")
 
 
 def take(queue: Queue, number: int) -> list[Any]:

@@ -3,12 +3,12 @@
 import json
 import pickle
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from subprocess import Popen
@@ -23,9 +23,12 @@ from config.messaging.client import Request
 from config.messaging.pool import Pool
 from config.messaging.topology import RPC, dead_letter_queue
 from schemas.errors import Unavailable
+from tests import waiting
 from tests.systems import raising
 
 SECONDS = 10.0
+
+wait_for = partial(waiting.wait_for, seconds=SECONDS)
 JSON = "application/json"
 MARK = "Marrow-Markerson"
 REPLIES = str(uuid.uuid4())
@@ -188,14 +191,6 @@ def recursion() -> Iterator[None]:
     sys.setrecursionlimit(50_000)
     yield
     sys.setrecursionlimit(limit)
-
-
-def wait_for(condition: Callable[[], Any]) -> Any:
-    until = time.monotonic() + SECONDS
-    while not (found := condition()):
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.01)
-    return found
 
 
 @pytest.fixture(scope="module")

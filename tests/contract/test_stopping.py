@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -19,8 +20,11 @@ from config.messaging.pool import Pool
 from config.messaging.topology import RPC
 from config.process import GRACE_SECONDS, MORE_SECONDS
 from schemas.errors import Unavailable
+from tests import waiting
 from tests.broker_proxy import BrokerProxy, broker_proxy
 from tests.systems import raising
+
+wait_for = partial(waiting.wait_for, seconds=10)
 
 SOON = 1.0
 
@@ -102,14 +106,6 @@ def in_thread(work: Callable[[], object]) -> tuple[threading.Thread, list[object
     thread = threading.Thread(target=run)
     thread.start()
     return thread, outcome
-
-
-def wait_for(condition: Callable[[], Any], *, seconds: float = 10) -> Any:
-    until = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.01)
-    return found
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,9 @@
 import json
 import sys
 import threading
-import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,21 +26,15 @@ from config.messaging.publisher import Publisher
 from config.messaging.relay import Relay
 from config.messaging.topology import events_of, outbox_wake
 from patient.models import Outbox, RelayTurn
+from tests import waiting
 from tests.integration.databases import migrated
 from tests.systems import plain_environ, running
 from tests.vaults import vault_for
 
+wait_for = partial(waiting.wait_for, seconds=15)
+
 ROOT = Path(__file__).parents[2]
 NOTHING: Mapping[str, Collection[str]] = {}
-
-
-def wait_for(condition: Callable[[], Any], *, seconds: float = 15) -> Any:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not happen in time")
 
 
 @dataclass

@@ -5,9 +5,9 @@ import re
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,14 @@ from config.messaging.client import Request
 from config.messaging.pool import Pool
 from config.process import DYING_SECONDS
 from schemas.errors import Unavailable
+from tests import waiting
 from tests.broker_proxy import broker_proxy
 from tests.systems import System, asked, clinic, embedded_system, free_port, raising, running
 
 # Other tests may keep the machine busy.
 SECONDS = 45.0
+
+wait_for = partial(waiting.wait_for, seconds=SECONDS)
 MARK = "Marrow-Markerson"
 
 
@@ -46,14 +49,6 @@ def status(url: str) -> int:
         return asked(url).status_code
     except httpx.TransportError:
         return 0
-
-
-def wait_for(condition: Callable[[], Any]) -> Any:
-    until = time.monotonic() + SECONDS
-    while not (found := condition()):
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.05)
-    return found
 
 
 def leave(uri: str, method: str, *args: Any) -> None:

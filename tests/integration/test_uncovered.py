@@ -2,11 +2,11 @@
 
 import json
 import random
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -23,8 +23,11 @@ from schemas.errors import DoctorNotFound, InvalidInput, Unavailable
 from schemas.events import envelope
 from schemas.fields import as_instant
 from schemas.schedule import timetable_of
+from tests import waiting
 from tests.integration.practice import NOW, WEEK, Practice, later, open_practice
 from tests.systems import System
+
+wait_for = partial(waiting.wait_for, seconds=20)
 
 
 @pytest.fixture(scope="module")
@@ -346,13 +349,6 @@ def test_it_is_told_over_the_broker_and_what_the_system_asks_is_no_operators_cal
     seen = sorted(line["action"].removeprefix("doctor.") for line in trail.json()["items"])
     # Availability once, for the operator's booking; what the system asked by itself is not theirs.
     assert seen == ["add_time_off", "availability", "create", "remove_time_off"]
-
-
-def wait_for(condition: Callable[[], Any]) -> None:
-    until = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def test_a_doctor_with_2000_later_appointments_is_checked_in_one_go(practice: Practice) -> None:

@@ -1,0 +1,16 @@
+"""Waiting for what will happen, with a bound."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Found = TypeVar("Found")
+
+
+def wait_for(condition: Callable[[], Found], *, seconds: float) -> Found:
+    """What ``condition`` tells in the end, which is something."""
+    until = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.02)
+    return found
