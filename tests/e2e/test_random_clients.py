@@ -21,7 +21,7 @@ from tests.e2e.desk import Json, morning, register_doctor, register_patient
 from tests.systems import System, clinic
 
 CLIENTS = 64
-SECONDS = float(os.environ.get("RANDOM_CLIENTS_SECONDS", "20"))
+SECONDS = float(os.environ.get("RANDOM_CLIENTS_SECONDS", "10"))
 PATIENCE_SECONDS = SECONDS + 120
 ENOUGH = {
     "book: 201": 100, "book: 409 slot_taken": 20, "move: 200": 20, "cancel: 204": 20,

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -38,18 +37,21 @@ from schemas.errors import (
 )
 from schemas.events import envelope
 from tests.integration.clinic import DATABASES, Clinic
-from tests.integration.databases import migrated
+from tests.integration.databases import empty, migrated
 from tests.integration.people import doctor, word
 from tests.vaults import vault_for
 
 NEVER = 2**62
 
 
-@pytest.fixture(params=["mariadb", "sqlite"])
-def urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, URL]]:
-    """Databases of each test's own: a relay of other tests must not tell what happens in them."""
+@pytest.fixture(params=["mariadb", "sqlite"], scope="module")
+def urls(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, URL]]:
+    """Databases of their own: a relay of other tests must not tell what happens in them."""
     if request.param == "sqlite":
-        yield {name: URL.create("sqlite", database=str(tmp_path / name)) for name in DATABASES}
+        folder = tmp_path_factory.mktemp("rights")
+        yield {name: URL.create("sqlite", database=str(folder / name)) for name in DATABASES}
         return
     url = make_url(request.getfixturevalue("addresses")["DATABASE_URL"])
     urls = {name: url.set(database=f"{url.database}_{word()[:8]}_{name}") for name in DATABASES}
@@ -61,15 +63,23 @@ def urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, U
     server.dispose()
 
 
-@pytest.fixture
-def clinic(urls: dict[str, URL]) -> Iterator[Clinic]:
+@pytest.fixture(scope="module")
+def engines(urls: dict[str, URL]) -> Iterator[dict[str, Engine]]:
     with ExitStack() as databases:
-        clinic = Clinic({
+        yield {
             name: databases.enter_context(migrated(name, url, vault_for(name)))
             for name, url in urls.items()
-        })
-        assert clinic.doctors().create(doctor())["id"] == 1
-        yield clinic
+        }
+
+
+@pytest.fixture
+def clinic(engines: dict[str, Engine]) -> Clinic:
+    """One with a doctor, number 1, and nobody else."""
+    for name, engine in engines.items():
+        empty(name, engine)
+    clinic = Clinic(engines)
+    assert clinic.doctors().create(doctor())["id"] == 1
+    return clinic
 
 
 @pytest.fixture
