@@ -21,8 +21,7 @@ from config.settings import SERVERS
 from tests.systems import WORKER, System, embedded_system, for_this_worker, real_system
 
 LOUD = "!" * 20
-# One more than a small machine has processors: tests often wait for what they have started.
-WORKERS = 3
+WORKERS = 2
 Say = Callable[[str], None]
 
 
