@@ -38,7 +38,7 @@ _scripts: dict[tuple[str, str], list[str]] = {}
 
 
 def make_migrated(name: str, url: URL, vault: Vault) -> None:
-    """An empty database as all migrations leave it: they run for the first of its kind in this
+    """A new database, empty as all migrations leave it: they run for the first of its kind in this
     process, and the others are made like that one, which takes a tenth of the time."""
     kind = url.get_backend_name(), name
     if kind not in _scripts:
@@ -94,7 +94,8 @@ def _server(url: URL) -> Iterator[Connection]:
 
 @contextmanager
 def migrated(name: str, url: URL, vault: Vault) -> Iterator[Engine]:
-    make_migrated(name, url, vault)
+    """One that may be there already, and in use."""
+    upgrade(scripts=catalogue().databases[name], url=url, vault=vault)
     engine = connect(url.render_as_string(hide_password=False), pool_size=10)
     yield engine
     engine.dispose()
