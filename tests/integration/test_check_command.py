@@ -17,9 +17,10 @@ from sqlalchemy.exc import OperationalError
 from config.clock import utc_now
 from config.command import main
 from config.database import connect
+from config.migration import upgrade
+from config.programs import catalogue
 from config.snapshot import snapshot
 from tests.bench.filling import Visit, store
-from tests.integration.databases import make_migrated
 from tests.systems import plain_environ
 from tests.vaults import vault_for
 
@@ -87,7 +88,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
 
 def filled(site: Site) -> Site:
     for name, url in site.urls.items():
-        make_migrated(name, url, vault_for(name))
+        upgrade(scripts=catalogue().databases[name], url=url, vault=vault_for(name))
     engine = connect(site.urls["appointment"].render_as_string(hide_password=False))
     half = timedelta(minutes=30)
     visits = [
