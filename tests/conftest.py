@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from kombu import Connection
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -32,6 +33,11 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A machine that is busy with other tests is no fault of what hypothesis tries.
+    settings.register_profile(
+        "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("untimed")
     # A port is found free first, and taken later: meanwhile another worker may find it too.
     process.PORTS = for_this_worker(process.PORTS)
     workers = config.getoption("numprocesses", None) or 0

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from appointment.domain import (
@@ -151,14 +151,12 @@ shifts = st.one_of(
     st.integers(-600, 600).map(lambda minutes: timedelta(minutes=minutes)),
     st.timedeltas(min_value=timedelta(hours=-10), max_value=timedelta(hours=10)),
 )
-quick = settings(deadline=None)
 
 
 def test_a_bucket_is_five_minutes():
     assert BUCKET == timedelta(minutes=5)
 
 
-@quick
 @given(moments, durations)
 def test_the_buckets_cover_the_period_and_no_bucket_is_outside_it(start, duration):
     end = start + duration
@@ -168,14 +166,12 @@ def test_the_buckets_cover_the_period_and_no_bucket_is_outside_it(start, duratio
     assert begin_of(taken[-1]) < end <= begin_of(taken[-1] + 1)
 
 
-@quick
 @given(grid_moments, durations)
 def test_on_the_grid_the_buckets_are_the_period(start, duration):
     taken = buckets(start, start + duration)
     assert (begin_of(taken[0]), begin_of(taken[-1] + 1)) == (start, start + duration)
 
 
-@quick
 @given(moments, durations, shifts, durations)
 def test_periods_that_overlap_share_a_bucket(start, duration, shift, other_duration):
     one = (start, start + duration)
@@ -184,7 +180,6 @@ def test_periods_that_overlap_share_a_bucket(start, duration, shift, other_durat
         assert share(one, other)
 
 
-@quick
 @given(grid_moments, durations, st.integers(0, 50), durations)
 def test_periods_on_the_grid_that_do_not_overlap_share_none(start, duration, gap, other_duration):
     end = start + duration
@@ -192,7 +187,6 @@ def test_periods_on_the_grid_that_do_not_overlap_share_none(start, duration, gap
     assert not share((start, end), (next_start, next_start + other_duration))
 
 
-@quick
 @given(moments, durations)
 def test_widened_to_whole_buckets_a_period_takes_the_same_ones_from_end_to_end(start, duration):
     end = start + duration

@@ -317,9 +317,8 @@ periods = st.tuples(st.integers(0, 2880 // 7), st.sampled_from([5, 6, 20, 30, 60
 
 @settings(
     derandomize=True,
-    deadline=None,
     max_examples=60,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     booked=st.lists(periods, max_size=8),

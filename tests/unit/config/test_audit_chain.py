@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.audit.chain import SEALED, Entry, Head, canonical, links, mac_of, new_head
@@ -78,13 +78,11 @@ def only(findings):
     return finding
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(trails())
 def test_what_was_written_verifies(rows):
     assert examined(rows, heads=heads_of(rows)) == []
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(trails(), st.data())
 def test_any_edit_of_any_field_is_named(rows, data):
     row = data.draw(st.sampled_from(rows))
@@ -95,7 +93,6 @@ def test_any_edit_of_any_field_is_named(rows, data):
     assert examined(rows) != []
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(trails(), st.data())
 def test_any_removal_is_named_where_the_heads_are_known(rows, data):
     heads = heads_of(rows)
@@ -103,7 +100,6 @@ def test_any_removal_is_named_where_the_heads_are_known(rows, data):
     assert examined(rows, heads=heads) != []
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(trails(), st.data())
 def test_a_removed_row_that_something_follows_is_named_without_the_heads(rows, data):
     newest = {head.mac for head in heads_of(rows)}
@@ -114,7 +110,6 @@ def test_a_removed_row_that_something_follows_is_named_without_the_heads(rows, d
         assert examined(rows) != []
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(trails(), st.data())
 def test_any_two_rows_of_a_chain_that_change_places_are_named(rows, data):
     first = data.draw(st.sampled_from(rows))
@@ -125,7 +120,6 @@ def test_any_two_rows_of_a_chain_that_change_places_are_named(rows, data):
         assert examined(rows) != []
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(entries, entries, words, words)
 def test_no_two_rows_have_the_same_bytes(one, other, previous, other_previous):
     head = new_head("")
@@ -134,7 +128,6 @@ def test_no_two_rows_have_the_same_bytes(one, other, previous, other_previous):
     assert (canonical(a, previous=previous) == canonical(b, previous=other_previous)) == same
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(st.none() | words, min_size=6, max_size=6), st.data())
 def test_values_do_not_run_into_each_other(values, data):
     names = ["actor_role", "action", "resource", "subject", "outcome", "correlation_id"]

@@ -353,11 +353,11 @@ def test_a_request_leaves_one_line_with_its_route_instead_of_its_address(serve, 
     serve(FakePool(patient_get=Answer(ADA))).get(
         "/patients/4711?email=ada@example.com", headers={"X-Correlation-Id": "abc"}
     )
-    (line,) = log.getvalue().splitlines()
+    (line,) = (line for line in log.getvalue().splitlines() if "gateway request" in line)
     assert "gateway request method=GET route=/patients/<patient_id> status=422" in line
     assert " caller=account/1 ms=" in line
     assert line.endswith("[abc]")
-    assert "4711" not in line and "ada" not in line
+    assert "4711" not in log.getvalue() and "ada" not in log.getvalue()
 
 
 def test_an_address_that_leads_nowhere_is_not_logged(client, log):

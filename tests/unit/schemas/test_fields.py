@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import Schema, ValidationError
 
@@ -304,7 +304,6 @@ def test_a_missing_instant_dumps_as_null():
     assert Instant().serialize("at", {"at": None}) is None
 
 
-@settings(deadline=None)
 @given(
     st.datetimes(
         min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 29), timezones=st.timezones()

@@ -200,7 +200,7 @@ days = st.one_of(
 pairs = st.lists(st.integers(0, 288), min_size=2, max_size=2, unique=True).map(sorted)
 
 
-@settings(derandomize=True, deadline=None, max_examples=150)
+@settings(derandomize=True, max_examples=150)
 @given(day=days, pair=pairs)
 def test_hours_run_from_the_first_to_the_last_instant_at_which_the_clock_shows_them(day, pair):
     zone, on = day

@@ -83,7 +83,7 @@ def test_of_a_time_shown_twice_hours_begin_at_the_first_and_end_after_all_before
     assert end_instant(local(wall), ZoneInfo(zone)) == utc(end)
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, max_examples=200)
 @given(
     instant=st.datetimes(datetime(2016, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)),
     zone=st.sampled_from(ZONES).map(ZoneInfo),
