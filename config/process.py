@@ -65,7 +65,8 @@ def start(settings: Settings, programs: tuple[Program, ...]) -> ServiceRunner:
     :raises StartRefused: when OPERATIONS_PORT cannot be had.
     """
     speak()
-    # Replies wait here for a connection, without a bound: one for each worker, and some to spare.
+    # What is put off or buried waits here for a connection, without a bound: one for each worker,
+    # and some to spare.
     pools.set_limit(settings.service_workers * len(programs) + 10)
     runner = ServiceRunner(nameko_config(settings, programs))
     for program in programs:

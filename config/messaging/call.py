@@ -97,15 +97,18 @@ def receive(sent: Mapping[str, Any], *, seconds: float, ring: KeyRing, message_i
 
 def complete(context: dict[str, Any], *, seconds: float, message_id: str | None = None) -> None:
     """Give ``context`` what is missing or has no proper form."""
-    others = (message_id, str(uuid.uuid4()))
-    context[CORRELATION] = _first(_CORRELATION_ID, context.get(CORRELATION), *others)
-    context[KEY] = _first(_KEY, context.get(KEY), *others)
+    context[CORRELATION] = _first(_CORRELATION_ID, context.get(CORRELATION), message_id)
+    context[KEY] = _first(_KEY, context.get(KEY), message_id)
     if not _is_time(context.get(DEADLINE)):
         context[DEADLINE] = time.time() + seconds
 
 
-def _first(form: re.Pattern[str], *values: object) -> object:
-    return next(each for each in values if isinstance(each, str) and form.fullmatch(each))
+def _first(form: re.Pattern[str], *values: object) -> str:
+    """A new one, if none has that form."""
+    for each in values:
+        if isinstance(each, str) and form.fullmatch(each):
+            return each
+    return str(uuid.uuid4())
 
 
 def _is_time(value: object) -> bool:

@@ -6,7 +6,7 @@ overhears it can, for a while, ask the same again. A call without one is an oper
 as such.
 """
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 
 from itsdangerous import BadData
@@ -45,7 +45,8 @@ SYSTEM = Caller("system")
 
 
 def signed(caller: Caller, *, correlation: str, key: str, ring: KeyRing) -> str:
-    return signer(ring, PURPOSE).sign([*astuple(caller), correlation, key])
+    named = (caller.role, caller.account, caller.subject)
+    return signer(ring, PURPOSE).sign([*named, correlation, key])
 
 
 def verified(text: object, *, correlation: str, key: str, ring: KeyRing) -> Caller:

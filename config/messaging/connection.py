@@ -1,11 +1,19 @@
 """Connections to the broker on which nothing waits for ever."""
 
+import logging
+import os
+import socket
+from typing import Any
+
 from amqp.exceptions import AMQPError
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
+from config.messaging.frame_reader import FrameReader, read_ahead
 from config.messaging.frames import mending_frame_handler
 from config.tls import broker_options
+
+_log = logging.getLogger("rpc")
 
 # What a connection raises that breaks, or does not come up.
 BROKEN = (OSError, AMQPError, OperationalError)
@@ -42,7 +50,29 @@ def let_go(connection: Connection) -> None:
 
 def bound_waits(connection: Connection, *, seconds: float) -> None:
     """From now on, a frozen broker is given up after ``seconds``; py-amqp itself would wait."""
-    # The memory transport of the embedded mode has no socket, and nothing to wait for.
-    socket = getattr(connection.connection, "sock", None)
-    if socket is not None:
-        socket.settimeout(seconds)
+    if (opened := socket_of(connection)) is not None:
+        opened.settimeout(seconds)
+
+
+def socket_of(connection: Connection) -> Any:
+    """None: the memory transport of the embedded mode has no socket, and nothing to wait for."""
+    return getattr(connection.connection, "sock", None)
+
+
+def read_by_itself(connection: Connection) -> FrameReader:
+    """Have only its reader read from it, as much at once as is there."""
+    driver = connection.connection
+    # Else each publishing begins with a read, which spins while half a frame is here.
+    driver.client_properties = {}
+    return read_ahead(driver.transport)
+
+
+def shut(opened: Any) -> None:
+    """End what others read or write on a socket; the descriptor stays theirs until they have left.
+    """
+    try:
+        # Not the socket's own method: TLS would forget what a reader needs just now.
+        with socket.socket(fileno=os.dup(opened.fileno())) as same:
+            same.shutdown(socket.SHUT_RDWR)
+    except OSError as ended:
+        _log.debug("ended already", extra={"error": type(ended).__name__})

@@ -19,9 +19,10 @@ from nameko.extensions import ProviderCollector
 from nameko.messaging import QueueConsumer as StockQueueConsumer
 from nameko.messaging import QueueConsumerStopped
 
-from config.messaging.connection import BROKEN, bound_waits
+from config.messaging.connection import BROKEN, bound_waits, read_by_itself, socket_of
 from config.messaging.frames import mending_frame_handler
 from config.messaging.junk import Junk, bury_description, decoded
+from config.messaging.outgoing import gather
 
 _log = logging.getLogger("service")
 
@@ -67,6 +68,9 @@ class QueueConsumer(StockQueueConsumer):
                 interval_max=MOST_SECONDS,
             )
             bound_waits(connection, seconds=BROKER_SECONDS)
+            if socket_of(connection) is not None:
+                read_by_itself(connection)
+                gather(connection.connection, seconds=BROKER_SECONDS)
             yield connection
 
     def get_consumers(self, consumer_cls: Callable[..., Any], channel: Any) -> Any:
@@ -126,15 +130,22 @@ class QueueConsumer(StockQueueConsumer):
         try:
             body = decoded(message)
         except Junk as junk:
-            self._refuse_aside(provider, message, junk)
+            self.refuse_aside(provider, message, junk)
+        else:
+            self._hand_over(provider, body, message)
+
+    def _hand_over(self, provider: Any, body: Any, message: Message) -> None:
+        """In a thread of its own, which costs something, only if the provider may have to wait."""
+        if getattr(provider, "only_spawns", False) and self.container._worker_pool.free() > 0:
+            provider.handle_message(body, message)
         else:
             self.handle_message(provider, body, message)
 
     def _not_unpacked(self, provider: Any, message: Message, failure: Exception) -> None:
         """The memory transport's way to say what frames.py says for the real one."""
-        self._refuse_aside(provider, message, Junk("unreadable properties"))
+        self.refuse_aside(provider, message, Junk("unreadable properties"))
 
-    def _refuse_aside(self, provider: Any, message: Message, junk: Junk) -> None:
+    def refuse_aside(self, provider: Any, message: Message, junk: Junk) -> None:
         refuse = getattr(provider, "refuse", partial(self.refuse, provider.queue.name))
         self.container.spawn_managed_thread(partial(refuse, message, junk), identifier="refusal")
 

@@ -23,6 +23,7 @@ METHOD, HEADER = 1, 2
 _DELIVER = pack(">HH", *spec.Basic.Deliver)
 # Class and size of the content; then come the properties.
 _FIXED_BYTES = 12
+_SIZE, _NOTHING = slice(4, _FIXED_BYTES), bytes(8)
 _ONLY_CONTENT_TYPE = pack(">HB", 0x8000, len(UNREADABLE)) + UNREADABLE.encode()
 _UNDECODABLE = (
     AMQPError, ArithmeticError, LookupError, OSError, RecursionError, StructError, TypeError,
@@ -34,11 +35,20 @@ def mending_frame_handler(connection: Any, callback: Callable[..., Any]) -> Call
     """py-amqp's own, which gets to see only what it can decode; a connection's option."""
     on_frame = frame_handler(connection, callback)
 
+    def on_header(channel: int, payload: bytes) -> bool:
+        if payload[_SIZE] == _NOTHING or b"compression" in payload:
+            return bool(on_frame((HEADER, channel, with_readable_properties(payload))))
+        try:
+            # Where a body follows, nobody is called yet: then it need not be decoded twice.
+            return bool(on_frame((HEADER, channel, payload)))
+        except _UNDECODABLE:
+            return bool(on_frame((HEADER, channel, with_readable_properties(payload))))
+
     def on_mended_frame(frame: Frame) -> bool:
         kind, channel, payload = frame
         if kind == HEADER:
-            payload = with_readable_properties(payload)
-        elif kind == METHOD and payload[:4] == _DELIVER:
+            return on_header(channel, payload)
+        if kind == METHOD and payload[:4] == _DELIVER:
             payload = with_readable_key(payload)
         return bool(on_frame((kind, channel, payload)))
 

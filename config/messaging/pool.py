@@ -2,7 +2,6 @@
 
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,6 +25,7 @@ from config.messaging.client import (
 from config.messaging.connection import BROKEN, let_go, open_connection
 from config.messaging.dialer import Dialer
 from config.messaging.line import Line
+from config.messaging.places import Places
 from config.metrics import CALLS_UNANSWERED
 
 _log = logging.getLogger("rpc")
@@ -58,7 +58,7 @@ class Pool:
         self._open = partial(open_connection, uri, ca_file=ca_file)
         self._dialer = Dialer(partial(Line, uri, ca_file=ca_file))
         self._unavailable = unavailable
-        self._places = threading.Semaphore(size)
+        self._places = Places(size)
 
     def ask(
         self, *requests: Request, headers: Mapping[str, Any], deadline: float
@@ -99,12 +99,12 @@ class Pool:
     @contextmanager
     def _place(self, request: Request, deadline: float) -> Iterator[None]:
         # Being busy says nothing about the service, so no breaker hears of it.
-        if not self._places.acquire(timeout=seconds_left(deadline)):
+        if not self._places.take(seconds=seconds_left(deadline)):
             raise self._unavailable(request.service)
         try:
             yield
         finally:
-            self._places.release()
+            self._places.give_back()
 
     def _outcomes(
         self, requests: Sequence[Request], headers: Mapping[str, Any], deadline: float

@@ -6,10 +6,9 @@ same to it: all that blocks here is the standard library's, which those patch.
 """
 
 import logging
-import os
 import select
-import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +16,15 @@ from typing import Any
 from amqp import spec
 from kombu import Connection
 
-from config.messaging.connection import BROKEN, CLOSE_SECONDS, let_go
+from config.messaging.connection import (
+    BROKEN,
+    CLOSE_SECONDS,
+    let_go,
+    read_by_itself,
+    shut,
+    socket_of,
+)
+from config.messaging.convoy import Convoy
 
 _log = logging.getLogger("rpc")
 
@@ -46,15 +53,15 @@ class Wire:
         self._driver = connection.connection
         self._channel = connection.channel()
         # The memory transport of the embedded mode has none, and nothing that could break.
-        self._socket: Any = getattr(self._driver, "sock", None)
+        self._socket: Any = socket_of(connection)
         self._lock = threading.Lock()
         self._asked_for_life = False
         # How long it was listened to since then. Not by the clock: the answer may have come while
         # nobody looked.
         self._silence = 0.0
         if self._socket is not None:
-            # Else each publishing begins with a read that spins while half a frame is here.
-            self._driver.client_properties = {}
+            self._reader = read_by_itself(connection)
+            self._convoy = Convoy(self._driver)
             self._poll = _poll(self._socket)
 
     @property
@@ -71,18 +78,37 @@ class Wire:
         return self._silence >= SILENT_SECONDS
 
     def write(self, publish: Callable[..., object], *, seconds: float) -> bool:
-        """Run ``publish(timeout=)``; False: its turn did not come in time, and nothing was sent."""
-        with self._turn(seconds) as mine:
-            if mine:
-                publish(timeout=max(seconds, WRITE_SECONDS))
-        return mine
+        """Send what ``publish()`` writes, together with what others write in this turn of the loop;
+        False: it was not begun with in time, and never will be."""
+        if self._socket is None:
+            publish()
+            return True
+        frames, leads = self._join(publish)
+        if not leads:
+            return True
+        try:
+            time.sleep(0)
+        finally:
+            # Even if it is killed there: others rely on it.
+            with self._turn(seconds) as mine:
+                pass
+        return mine or not self._convoy.leave(frames)
+
+    def _join(self, publish: Callable[..., object]) -> tuple[bytes, bool]:
+        try:
+            return self._convoy.join(publish)
+        except BaseException as ended:
+            self._on_end(ended)
+            raise
 
     @contextmanager
     def _turn(self, seconds: float) -> Iterator[bool]:
-        """Whether it came in time."""
+        """Whether it came in time. Whoever had it sends what waits to be sent."""
         mine = self._lock.acquire(timeout=max(seconds, 0))
         try:
             yield mine
+            if mine:
+                self._convoy.send(seconds=max(seconds, WRITE_SECONDS))
         except BaseException as ended:
             self._on_end(ended)
             raise
@@ -105,6 +131,8 @@ class Wire:
             if mine:
                 self._asked_for_life, self._silence = False, 0.0
                 self._drain(REST_SECONDS)
+                while self._reader.ahead:
+                    self._drain(REST_SECONDS)
 
     def _drain(self, seconds: float) -> None:
         try:
@@ -113,7 +141,9 @@ class Wire:
             pass  # py-amqp keeps the part that is here
 
     def _readable(self, seconds: float) -> bool:
-        # What TLS has decrypted already, no system call tells of.
+        # What has been read already, and what TLS has decrypted, no system call tells of.
+        if self._reader.ahead:
+            return True
         if pending := getattr(self._socket, "pending", None):
             if pending():
                 return True
@@ -132,14 +162,8 @@ class Wire:
 
     def shut(self) -> None:
         """End what others read or write; the descriptor stays theirs until they have left."""
-        if self._socket is None:
-            return
-        try:
-            # Not the socket's own method: TLS would forget what a reader needs just now.
-            with socket.socket(fileno=os.dup(self._socket.fileno())) as same:
-                same.shutdown(socket.SHUT_RDWR)
-        except OSError as ended:
-            _log.debug("ended already", extra={"error": type(ended).__name__})
+        if self._socket is not None:
+            shut(self._socket)
 
     def close(self) -> None:
         """Let go of the connection without waiting for a broker that may not answer."""

@@ -12,8 +12,6 @@ from kombu import Connection, Producer, pools
 
 from config.messaging import pooled
 from config.messaging.dead_letters import NOT_TAKEN, SafePublisher
-from config.messaging.pooled import PooledPublisher
-from config.messaging.rpc import ReplyPublisher
 from tests.broker_proxy import BrokerProxy, broker_proxy
 
 WAIT_SECONDS = 1.0
@@ -42,8 +40,8 @@ def queue(addresses: dict[str, str]) -> Iterator[Any]:
         queue.queue.delete()
 
 
-def publish(proxy: BrokerProxy, queue: Any, by: type[PooledPublisher] = SafePublisher) -> None:
-    by(proxy.uri).publish(BODY, exchange="", routing_key=queue.queue.name)
+def publish(proxy: BrokerProxy, queue: Any) -> None:
+    SafePublisher(proxy.uri).publish(BODY, exchange="", routing_key=queue.queue.name)
 
 
 def came_to(queue: Any) -> list[str]:
@@ -58,24 +56,16 @@ def came_to(queue: Any) -> list[str]:
         came.append(message.payload)
 
 
-@pytest.mark.parametrize(
-    ("by", "last"),
-    [
-        (SafePublisher, CHANNEL_OPEN),
-        (SafePublisher, CONFIRM_SELECT),
-        (SafePublisher, BODY.encode()),
-        (ReplyPublisher, CHANNEL_OPEN),
-    ],
-)
+@pytest.mark.parametrize("last", [CHANNEL_OPEN, CONFIRM_SELECT, BODY.encode()])
 def test_a_broker_that_freezes_at_any_step_is_not_waited_for_any_longer(
-    proxy: BrokerProxy, queue: Any, by: type[PooledPublisher], last: bytes
+    proxy: BrokerProxy, queue: Any, last: bytes
 ) -> None:
     proxy.freeze_at(last)
     raised: list[BaseException] = []
 
     def attempt() -> None:
         try:
-            publish(proxy, queue, by)
+            publish(proxy, queue)
         except NOT_TAKEN as failure:
             raised.append(failure)
 
@@ -84,7 +74,7 @@ def test_a_broker_that_freezes_at_any_step_is_not_waited_for_any_longer(
     attempting.join(WAIT_SECONDS + 5)
     assert raised
     proxy.thaw()
-    publish(proxy, queue, by)
+    publish(proxy, queue)
     assert BODY in came_to(queue)
 
 
@@ -98,15 +88,14 @@ def test_what_is_confirmed_too_late_is_not_sent_again(proxy: BrokerProxy, queue:
     assert came_to(queue) == [BODY]
 
 
-@pytest.mark.parametrize("by", [SafePublisher, ReplyPublisher])
 def test_a_connection_that_died_in_the_pool_is_replaced_before_anything_is_sent(
-    proxy: BrokerProxy, queue: Any, by: type[PooledPublisher]
+    proxy: BrokerProxy, queue: Any
 ) -> None:
-    publish(proxy, queue, by)
+    publish(proxy, queue)
     assert came_to(queue) == [BODY]
     proxy.sever()
     time.sleep(0.1)  # this is known here
-    publish(proxy, queue, by)
+    publish(proxy, queue)
     assert came_to(queue) == [BODY]
     assert proxy.connections == 2
 

@@ -1,0 +1,105 @@
+"""What a service tells the broker in one turn of the loop leaves together, and soon."""
+
+import socket
+import time
+from collections.abc import Iterator
+
+import eventlet
+import pytest
+from amqp.transport import TCPTransport
+from eventlet.greenio import GreenSocket
+
+from config.messaging.outgoing import LONGEST_SECONDS, Outgoing
+
+SECONDS = 0.3
+
+
+class Link:
+    """A service's transport, and the broker's end of it."""
+
+    def __init__(self) -> None:
+        here, self.broker = socket.socketpair()
+        self.broker.settimeout(5)
+        self.transport = TCPTransport("127.0.0.1:1")
+        self.transport.sock = GreenSocket(here)
+        self.transport.sock.settimeout(5)
+        self.transport._setup_transport()
+        self.outgoing = Outgoing(self.transport, seconds=SECONDS)
+
+    def nothing_has_come(self) -> bool:
+        self.broker.setblocking(False)
+        try:
+            return not self.broker.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        finally:
+            self.broker.settimeout(5)
+
+
+@pytest.fixture
+def link() -> Iterator[Link]:
+    link = Link()
+    yield link
+    link.transport.sock.close()
+    link.broker.close()
+
+
+def test_an_answer_leaves_when_the_turn_ends_with_all_that_was_written_in_it(link: Link) -> None:
+    link.outgoing.write(memoryview(b"answer,"))
+    link.outgoing.write(memoryview(b"acknowledgement"))
+    assert link.nothing_has_come()
+    eventlet.sleep(0)
+    assert link.broker.recv(100) == b"answer,acknowledgement"
+
+
+def test_the_memory_of_a_frame_may_be_used_for_the_next(link: Link) -> None:
+    memory = bytearray(b"one")
+    link.outgoing.write(memoryview(memory))
+    memory[:] = b"two"
+    link.outgoing.write(memoryview(memory))
+    eventlet.sleep(0)
+    assert link.broker.recv(100) == b"onetwo"
+
+
+def test_an_answer_does_not_wait_for_all_calls_that_compute_for_long(link: Link) -> None:
+    link.outgoing.write(b"first,")
+    time.sleep(2 * LONGEST_SECONDS)  # without giving way, as who computes
+    link.outgoing.write(b"second")
+    assert link.broker.recv(100) == b"first,second"
+
+
+def test_what_is_not_taken_at_once_follows_whole_and_in_order(link: Link) -> None:
+    parts = [bytes([number]) * 400_000 for number in range(5)]
+    for part in parts:
+        link.outgoing.write(part)
+    eventlet.sleep(0)
+    eventlet.spawn(link.outgoing.write, b"last")
+    came = b""
+    link.broker.setblocking(False)
+    until = time.monotonic() + 10
+    while not came.endswith(b"last"):
+        assert time.monotonic() < until
+        eventlet.sleep(0)
+        try:
+            came += link.broker.recv(100_000)
+        except BlockingIOError:
+            pass
+    assert came == b"".join(parts) + b"last"
+
+
+def test_a_broker_that_takes_nothing_is_given_up_so_that_who_reads_notices(link: Link) -> None:
+    link.outgoing.write(bytes(10_000_000))
+    began = time.monotonic()
+    with pytest.raises(OSError):
+        while link.transport.sock.recv(100):
+            pass
+        raise OSError
+    assert time.monotonic() - began < SECONDS + 1
+
+
+def test_a_connection_that_has_been_let_go_takes_no_more(link: Link) -> None:
+    link.outgoing.write(b"too late")
+    opened, link.transport.sock = link.transport.sock, None
+    eventlet.sleep(0)
+    link.transport.sock = opened
+    assert link.nothing_has_come()

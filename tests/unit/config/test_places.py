@@ -1,0 +1,51 @@
+"""At most so many at once; who waits is let in by turns, or gives up in time."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from config.messaging.places import Places
+
+
+def test_there_are_so_many_and_no_more() -> None:
+    places = Places(2)
+    assert [places.take(seconds=0.01) for _ in range(3)] == [True, True, False]
+    places.give_back()
+    assert [places.take(seconds=0.01) for _ in range(2)] == [True, False]
+
+
+def test_who_waits_gets_the_place_that_comes_free() -> None:
+    places = Places(1)
+    assert places.take(seconds=0)
+    with ThreadPoolExecutor(1) as waiting:
+        second = waiting.submit(places.take, seconds=5)
+        time.sleep(0.05)
+        places.give_back()
+        assert second.result() is True
+    assert not places.take(seconds=0.01)
+
+
+def test_who_gave_up_is_not_given_a_place() -> None:
+    places = Places(1)
+    assert places.take(seconds=0) and not places.take(seconds=0.01)
+    places.give_back()
+    assert places.take(seconds=0)
+
+
+def test_many_never_have_more_than_there_are_and_all_get_their_turn() -> None:
+    places, lock, inside, most = Places(3), threading.Lock(), [0], [0]
+
+    def visit(_: int) -> bool:
+        assert places.take(seconds=10)
+        with lock:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+        time.sleep(0.001)
+        with lock:
+            inside[0] -= 1
+        places.give_back()
+        return True
+
+    with ThreadPoolExecutor(12) as visitors:
+        assert all(visitors.map(visit, range(120)))
+    assert most == [3]
