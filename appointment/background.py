@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from appointment.clients import ask_availability
 from appointment.coverage import check_coverage
+from appointment.known import Known
 from appointment.models import Answer, AppointmentBase, Inbox, Outbox, RelayTurn
 from appointment.reminders import tell_reminders
 from appointment.repository import Appointments, Erasures
@@ -38,6 +39,23 @@ class AppointmentBackground(Housekeeping):
         AppointmentBase, answers=Answer, errors=errors, subject="patientId", inbox=Inbox
     )
     ask = Peers(unavailable=errors.Unavailable, services=("doctor",))
+
+    @event_handler("patient", "registered", expected_exceptions=errors.InvalidInput)
+    def patient_registered(self, event: object) -> None:
+        """Then nobody need be asked when they book for the first time.
+
+        :raises InvalidInput: when it is no such event.
+        """
+        patient_id = read_event(event, source="patient", name="registered")["patient_id"]
+
+        def meet(session: Session) -> None:
+            known = Known(session)
+            known.meet(patient_id, now=self.clock())
+            if Erasures(session).include(patient_id):
+                # It was told after that, or at the same time.
+                known.forget(patient_id)
+
+        self.store.once(meet)
 
     @event_handler("patient", "erased", expected_exceptions=errors.InvalidInput)
     def patient_erased(self, event: object) -> None:
@@ -109,5 +127,7 @@ class AppointmentBackground(Housekeeping):
         Appointments(session).erase(
             patient_id, clock=self.clock, correlation_id=self.call.correlation_id
         )
+        # Last: whoever has met the patient meanwhile has an appointment, and was waited for.
+        Known(session).forget(patient_id)
         gone = errors.UnknownPatient(patient_id)
         forget_answers_about(session, self.store.answers, patient_id, instead=gone)

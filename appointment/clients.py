@@ -1,70 +1,43 @@
 """What booking asks of the patient and doctor services, side by side."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from nameko.exceptions import RemoteError
 
+from appointment.parties import DOCTOR, PATIENT, Parties, as_text
 from config.messaging.call import DeadlineExceeded
 from config.messaging.client import Answer, Request
 from config.messaging.peers import Ask
-from schemas.errors import DoctorNotFound, Unavailable, UnknownDoctor, UnknownPatient
+from schemas.errors import DoctorNotFound, Unavailable
 from schemas.schedule import timetable_of
 from schemas.timetable import Timetable
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parties:
-    """Who would meet, as their own services know them.
+def ask_of(ask: Ask, parties: Parties, services: Sequence[str], *, now: datetime) -> Parties:
+    """``parties``, with what these services say of them.
 
-    :param doctor: the doctor service's ``availability``, or None when it knows no such doctor.
+    :raises Unavailable: when one of them does not answer in time.
     """
-
-    patient_id: int
-    doctor_id: int
-    patient_known: bool
-    doctor: dict[str, Any] | None
-
-    @cached_property
-    def timetable(self) -> Timetable:
-        """The doctor's.
-
-        :raises UnknownPatient, UnknownDoctor:
-        """
-        return timetable_of(self._known())
-
-    @property
-    def schedule_version(self) -> int:
-        """As ``timetable``: how often it had changed."""
-        return int(self._known()["scheduleVersion"])
-
-    def _known(self) -> dict[str, Any]:
-        if not self.patient_known:
-            raise UnknownPatient(self.patient_id)
-        if self.doctor is None:
-            raise UnknownDoctor(self.doctor_id)
-        return self.doctor
-
-
-def ask_parties(ask: Ask, *, patient_id: int, doctor_id: int) -> Parties:
-    """:raises Unavailable: when either service does not answer in time."""
-    patient, doctor = ask(
-        Request("patient", "exists", (patient_id,)), Request("doctor", "availability", (doctor_id,))
-    )
-    return Parties(
-        patient_id=patient_id,
-        doctor_id=doctor_id,
-        patient_known=_told("patient", patient),
-        doctor=_doctor(doctor),
-    )
-
-
-def ask_doctor(ask: Ask, *, patient_id: int, doctor_id: int) -> Parties:
-    """As ``ask_parties``, for a patient who has an appointment already."""
-    (doctor,) = ask(Request("doctor", "availability", (doctor_id,)))
-    return Parties(
-        patient_id=patient_id, doctor_id=doctor_id, patient_known=True, doctor=_doctor(doctor)
+    requests = {
+        PATIENT: Request(PATIENT, "exists", (parties.patient_id,)),
+        DOCTOR: Request(DOCTOR, "availability", (parties.doctor_id,)),
+    }
+    answers = dict(zip(services, ask(*(requests[each] for each in services)), strict=True))
+    known, availability = parties.patient_known, parties.availability
+    if PATIENT in answers:
+        known = _told(PATIENT, answers[PATIENT])
+    if DOCTOR in answers:
+        availability = _availability(answers[DOCTOR])
+    return replace(
+        parties,
+        patient_known=known,
+        availability=availability,
+        open=(),
+        told=(*parties.told, *services),
+        told_at=now,
     )
 
 
@@ -105,8 +78,8 @@ def _told(service: str, answer: Answer) -> Any:
         raise Unavailable(service) from failure
 
 
-def _doctor(answer: Answer) -> Any:
+def _availability(answer: Answer) -> str | None:
     try:
-        return _told("doctor", answer)
+        return as_text(_told(DOCTOR, answer))
     except DoctorNotFound:
         return None

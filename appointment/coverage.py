@@ -7,7 +7,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
 
+from appointment.known import Known
 from appointment.models import Appointment
+from appointment.parties import as_text
 from appointment.repository import Appointments
 from appointment.timetables import Timetables
 from config.messaging.caller import SYSTEM
@@ -26,7 +28,7 @@ def check_coverage(
     """Note of each later appointment of the doctor whether the timetable has room for it.
 
     Once for each version of the timetable, and never for one before it: what is told again, or out
-    of turn, changes nothing.
+    of turn, changes nothing. From then on it is what bookings are judged by.
 
     :param availability: what the doctor service says now, after the change that is reacted to.
     """
@@ -35,6 +37,7 @@ def check_coverage(
         return
     timetable, appointments = timetable_of(availability), Appointments(session)
     begun = clock()
+    Known(session).keep_timetable(as_text(availability), now=begun)
     later = _later(session, doctor_id, now=begun)
     # Their locks were waited for, and whoever had them has changed them at a time after ``begun``.
     now = clock()

@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from appointment.clients import Parties
 from appointment.domain import (
     SETTABLE,
     check_may_be_cancelled,
@@ -22,14 +21,17 @@ from appointment.domain import (
     next_reminder,
     period,
 )
+from appointment.known import Known
 from appointment.models import Appointment
 from appointment.offers import Offers
+from appointment.parties import Parties
 from appointment.repository import Appointments
 from appointment.timetables import OutOfDate, Timetables
 from config.messaging.call import Call
 from schemas.accounts import DOCTOR, PATIENT
 from schemas.errors import (
     AppointmentNotFound,
+    InvalidInput,
     PatientBusy,
     SlotTaken,
     TooLate,
@@ -40,6 +42,7 @@ from schemas.errors import (
 from schemas.fields import as_instant
 from schemas.local_time import instant_of
 from schemas.statuses import CANCELLED
+from schemas.timetable import Timetable
 from schemas.versions import Versions, check_version
 
 # What an appointment is moved by.
@@ -77,7 +80,8 @@ class Desk:
     def book(self, wanted: Mapping[str, Any], parties: Parties) -> Appointment:
         """:param wanted: the loaded fields of an ``AppointmentSchema``.
         :raises InvalidInput, UnknownPatient, UnknownDoctor, NotBookable: and nothing is stored.
-        :raises OutOfDate: when the doctor's timetable is another one by now.
+        :raises OutOfDate: when the doctor's timetable is another one by now, or it was not asked
+            for and would refuse it.
         """
         when = self._when(wanted, parties)
         start, minutes = when["starts_at"], when["duration_minutes"]
@@ -107,7 +111,7 @@ class Desk:
         :param changes: the loaded fields of a ``RescheduleSchema``.
         :param parties: whom it is to be with then; not needed when only its description changes.
         :raises SchedulingError: and it is as it was before.
-        :raises OutOfDate: when the timetable, or the appointment's doctor, is another by now.
+        :raises OutOfDate: as ``book``, and when the appointment's doctor is another by now.
         """
         if parties:
             self._hold_timetable(parties)
@@ -208,11 +212,13 @@ class Desk:
             self._tell("covered", found)
 
     def _when(self, wanted: Mapping[str, Any], parties: Parties) -> dict[str, Any]:
-        timetable = parties.timetable
-        start = instant_of(wanted["starts_at"], timezone=timetable.timezone, field="date")
-        minutes = wanted["duration_minutes"] or timetable.slot_minutes
-        starts_at, ends_at = period(start, minutes=minutes, field="date")
-        return {"starts_at": starts_at, "ends_at": ends_at, "duration_minutes": minutes}
+        try:
+            return _period_of(wanted, parties.timetable)
+        except InvalidInput:
+            if parties.kept:
+                # Where the doctor is now, this local time may be one.
+                raise OutOfDate() from None
+            raise
 
     def _planned(self, start: datetime, parties: Parties) -> dict[str, Any]:
         return {
@@ -227,10 +233,15 @@ class Desk:
             version=parties.schedule_version,
             alone=bool(parties.timetable.gap),
         )
+        Known(self._session).keep(parties)
 
     def _offers(self, parties: Parties) -> Offers:
         return Offers(
-            self._session, parties.timetable, doctor_id=parties.doctor_id, now=self._now
+            self._session,
+            parties.timetable,
+            doctor_id=parties.doctor_id,
+            now=self._now,
+            kept=parties.kept,
         )
 
     def _check_notice(self, found: Appointment, refusal: type[TooLate]) -> None:
@@ -250,3 +261,10 @@ class Desk:
         self._appointments.tell(
             name, appointment, now=self._now, correlation_id=self._call.correlation_id, **told
         )
+
+
+def _period_of(wanted: Mapping[str, Any], timetable: Timetable) -> dict[str, Any]:
+    start = instant_of(wanted["starts_at"], timezone=timetable.timezone, field="date")
+    minutes = wanted["duration_minutes"] or timetable.slot_minutes
+    starts_at, ends_at = period(start, minutes=minutes, field="date")
+    return {"starts_at": starts_at, "ends_at": ends_at, "duration_minutes": minutes}

@@ -26,6 +26,10 @@ SETTABLE = (ARRIVED, FULFILLED, NOSHOW)
 # Nobody knows before it starts.
 FROM_THE_START_ON = (FULFILLED, NOSHOW)
 CANCELLABLE = (BOOKED, ARRIVED)
+# How long it counts what was told. Whatever ends it is told too: these bound for how long it would
+# go unnoticed that an event was not handled. Dead letters are kept for as long as the former.
+PATIENT_KEPT_FOR = timedelta(days=30)
+TIMETABLE_KEPT_FOR = timedelta(hours=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -47,6 +51,11 @@ def may_act(role: str, subject: int | None, *, parties: Mapping[str, int]) -> bo
     :param parties: the ids of those who meet, by their roles.
     """
     return role not in parties or parties[role] == subject
+
+
+def is_recent(told_at: datetime | None, *, now: datetime, within: timedelta) -> bool:
+    """Whether it was told less than ``within`` ago; or will be, on a clock that is as far ahead."""
+    return told_at is not None and abs(now - told_at) < within
 
 
 def is_upcoming(*, status: str, starts_at: datetime, now: datetime) -> bool:

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from sqlalchemy import CHAR, Index, String
+from sqlalchemy import CHAR, Index, String, Text
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from config.answers import AnswerColumns
@@ -102,6 +103,29 @@ class CheckedTimetable(AppointmentBase):
 
     doctor_id: Mapped[int] = mapped_column(RecordId, primary_key=True, autoincrement=False)
     schedule_version: Mapped[int] = mapped_column(RecordId)
+
+
+class KnownPatient(AppointmentBase):
+    """A patient who can be booked for, as their own service told at ``known_at``, or later."""
+
+    __tablename__ = "known_patient"
+    __table_args__ = (MYSQL_TABLE,)
+
+    patient_id: Mapped[int] = mapped_column(RecordId, primary_key=True, autoincrement=False)
+    known_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class KeptTimetable(AppointmentBase):
+    """What the doctor service told at ``told_at``, or later, of when the doctor can be booked: the
+    JSON of ``AvailabilitySchema``, which may be longer than a plain TEXT of MySQL's."""
+
+    __tablename__ = "kept_timetable"
+    __table_args__ = (MYSQL_TABLE,)
+
+    doctor_id: Mapped[int] = mapped_column(RecordId, primary_key=True, autoincrement=False)
+    schedule_version: Mapped[int] = mapped_column(RecordId)
+    timetable: Mapped[str] = mapped_column(Text().with_variant(MEDIUMTEXT(), "mysql"))
+    told_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Erasure(AppointmentBase):

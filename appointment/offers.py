@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from appointment.diary import FIRST, Diary
 from appointment.domain import LAST, period
+from appointment.timetables import OutOfDate
 from schemas import slots as shapes
 from schemas.bookability import Verdict, explain, first_failed, nearest, search_period, slots
 from schemas.errors import (
@@ -40,15 +41,24 @@ class Offers:
 
     ``minutes`` that are ``None`` mean a slot of the timetable. ``apart_from`` is the id of an
     appointment that does not count: the one that is to be moved.
+
+    :param kept: whether the timetable is one of earlier: by it nobody is refused.
     """
 
     def __init__(
-        self, session: Session, timetable: Timetable, *, doctor_id: int, now: datetime
+        self,
+        session: Session,
+        timetable: Timetable,
+        *,
+        doctor_id: int,
+        now: datetime,
+        kept: bool = False,
     ) -> None:
         self._diary = Diary(session)
         self._timetable = timetable
         self._doctor_id = doctor_id
         self._now = now
+        self._kept = kept
 
     def slots(self, since: datetime, until: datetime, minutes: int | None = None) -> list[datetime]:
         """The starts in ``[since, until)`` that can be booked, in order."""
@@ -100,6 +110,7 @@ class Offers:
         """What the doctor's side says; that the patient has time is for the claims to see.
 
         :raises NotBookable: of the kind that the first failed rule is refused with.
+        :raises OutOfDate: instead, when the timetable might be.
         :raises InvalidInput: when it would start at the end of the calendar.
         """
         start, end = period(start, minutes=self._minutes(minutes), field="date")
@@ -119,7 +130,12 @@ class Offers:
         apart_from: int | None = None,
     ) -> NotBookable:
         """The error, with the rule that failed, if it still does, and up to three alternatives for
-        which both have time."""
+        which both have time.
+
+        :raises OutOfDate: when the timetable might be.
+        """
+        if self._kept:
+            raise OutOfDate()
         start, end = period(start, minutes=self._minutes(minutes), field="date")
         around = self._around(start, end)
         busy = self._busy(around, apart_from)

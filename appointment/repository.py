@@ -34,6 +34,17 @@ class Appointments:
         wanted = select(Appointment).where(Appointment.id == appointment_id).with_for_update()
         return _found(self._session.scalar(wanted), appointment_id)
 
+    def parties(self, appointment_id: int) -> tuple[int, int]:
+        """The ids of its patient and its doctor, who may be another by the time it is locked.
+
+        :raises AppointmentNotFound:
+        """
+        wanted = select(Appointment.patient_id, Appointment.doctor_id)
+        found = self._session.execute(wanted.where(Appointment.id == appointment_id)).one_or_none()
+        if found is None:
+            raise AppointmentNotFound(appointment_id)
+        return found.patient_id, found.doctor_id
+
     def book(self, fields: Mapping[str, Any], *, now: datetime) -> Appointment:
         """Store the appointment and claim its time.
 
@@ -162,8 +173,7 @@ class Appointments:
         """Call after the row is there. An erasure first says that it is one, then looks for rows;
         a booking first has its row, then looks for erasures. Both look with locks, so of two at
         once one finds the other, or waits for it."""
-        erased = select(Erasure.patient_id).where(Erasure.patient_id == patient_id)
-        if self._session.scalar(erased.with_for_update(read=True)) is not None:
+        if Erasures(self._session).include(patient_id):
             raise UnknownPatient(patient_id)
 
 
@@ -181,6 +191,11 @@ class Erasures:
         except IntegrityError:
             # It is known; the database has just locked the row that says so.
             return
+
+    def include(self, patient_id: int) -> bool:
+        """Whether the patient was erased; an erasure under way is waited for."""
+        erased = select(Erasure.patient_id).where(Erasure.patient_id == patient_id)
+        return self._session.scalar(erased.with_for_update(read=True)) is not None
 
     def unsettled(self, *, before: datetime, limit: int) -> Sequence[int]:
         """Patients who were erased ``before``, and were not looked at since."""

@@ -1,25 +1,21 @@
 """RPC of the appointment service."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from nameko.dependency_providers import Config
 from sqlalchemy.orm import Session
 
-from appointment.clients import (
-    Parties,
-    ask_availability,
-    ask_doctor,
-    ask_parties,
-    ask_timetables,
-    ask_timezone,
-)
+from appointment.clients import ask_availability, ask_timetables, ask_timezone
 from appointment.desk import Desk
 from appointment.diary import Diary
 from appointment.first_offers import FirstOffers
+from appointment.inquiry import Inquiry, keep_timetable
 from appointment.models import Answer, Appointment, AppointmentBase
 from appointment.offers import Offers
+from appointment.parties import Parties
 from appointment.records import Records
 from appointment.repository import Appointments
 from appointment.timetables import OutOfDate
@@ -50,8 +46,6 @@ from schemas.versions import load_versions
 # How often a doctor's timetable may change under one booking.
 TRIES = 3
 
-Verified = TypeVar("Verified", bound=Parties | None)
-
 
 class AppointmentService:
     """Appointments as JSON values: ``id, patientId, doctorId, date, end, durationMinutes,
@@ -75,16 +69,13 @@ class AppointmentService:
         """
         wanted = load(AppointmentSchema(), appointment)
 
-        def verify() -> Parties:
-            return ask_parties(
-                self.ask, patient_id=wanted["patient_id"], doctor_id=wanted["doctor_id"]
+        def decide(session: Session, inquiry: Inquiry) -> Appointment:
+            parties = inquiry.parties(
+                session, patient_id=wanted["patient_id"], doctor_id=wanted["doctor_id"]
             )
+            return self._desk(session).book(wanted, parties)
 
-        return self._by_the_timetable(
-            verify,
-            ("schedule", appointment),
-            lambda desk, parties: desk.book(wanted, parties),
-        )
+        return self._by_the_timetable(("schedule", appointment), decide)
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def reschedule(
@@ -99,11 +90,12 @@ class AppointmentService:
         """
         wanted, fields = load_id(appointment_id), load(RescheduleSchema(), changes)
         allowed = load_versions(versions)
-        return self._by_the_timetable(
-            lambda: self._who_would_meet(wanted, fields),
-            ("reschedule", appointment_id, changes, versions),
-            lambda desk, parties: desk.change(wanted, fields, parties=parties, versions=allowed),
-        )
+
+        def decide(session: Session, inquiry: Inquiry) -> Appointment:
+            parties = _who_would_meet(session, inquiry, wanted, fields)
+            return self._desk(session).change(wanted, fields, parties=parties, versions=allowed)
+
+        return self._by_the_timetable(("reschedule", appointment_id, changes, versions), decide)
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def cancel(
@@ -241,6 +233,19 @@ class AppointmentService:
         return self.store.transact(lambda session: Diary(session).overlapping(wanted, asked))
 
     @rpc(expected_exceptions=errors.SchedulingError)
+    def renew(self, doctor_id: int) -> None:
+        """Have those who book next judged by the timetable that the doctor has now. For who has
+        just changed it: the event that will do so is still on its way.
+
+        :raises InvalidInput, DoctorNotFound, Unavailable:
+        """
+        wanted, now = load_id(doctor_id, "doctorId"), self.clock()
+        availability = ask_availability(self.ask, wanted)
+        # Where it is out of date already, a newer one was kept by the check against that.
+        with suppress(OutOfDate):
+            self.store.transact(lambda session: keep_timetable(session, availability, now=now))
+
+    @rpc(expected_exceptions=errors.SchedulingError)
     def health(self) -> str:
         """``ok``, or :raises Unavailable: when the database does not answer."""
         return self.store.transact(database_answers)
@@ -254,36 +259,20 @@ class AppointmentService:
         return Desk(session, call=self.call, config=self.config, clock=self.clock)
 
     def _by_the_timetable(
-        self,
-        verify: Callable[[], Verified],
-        request: Sequence[Any],
-        decide: Callable[[Desk, Verified], Appointment],
+        self, request: Sequence[Any], decide: Callable[[Session, Inquiry], Appointment]
     ) -> dict[str, Any]:
-        """The JSON of what ``decide`` returned; asked again when the timetable has changed since.
+        """The JSON of what ``decide`` returned: by what is known here, if that will do, else by
+        what those who know say then; asked again when the timetable has changed since.
 
         :raises Unavailable: when it changes all the time.
         """
-        for _ in range(TRIES):
-            try:
-                return self.store.change_after(
-                    verify,
-                    request,
-                    lambda session, parties: _dump(decide(self._desk(session), parties)),
-                )
-            except OutOfDate:
-                continue
+        inquiry = Inquiry(self.ask, clock=self.clock)
+        for asked in range(1 + TRIES):
+            if asked:
+                inquiry.ask()
+            with suppress(OutOfDate):
+                return self.store.change(request, lambda session: _dump(decide(session, inquiry)))
         raise errors.Unavailable("doctor")
-
-    def _who_would_meet(self, appointment_id: int, changes: Mapping[str, Any]) -> Parties | None:
-        """None, when only what is written about it changes."""
-        if changes.keys() <= {"description"}:
-            return None
-        patient_id, doctor_id = self.store.transact(
-            lambda session: _parties(Appointments(session).get(appointment_id))
-        )
-        return ask_doctor(
-            self.ask, patient_id=patient_id, doctor_id=changes.get("doctor_id", doctor_id)
-        )
 
     def _zone_of(self, query: Mapping[str, Any]) -> str:
         """What local times in it mean; of a doctor nobody knows, there is nothing to be found."""
@@ -297,8 +286,16 @@ def _dump(appointment: object) -> dict[str, Any]:
     return dict(AppointmentSchema().dump(appointment))
 
 
-def _parties(appointment: Appointment) -> tuple[int, int]:
-    return appointment.patient_id, appointment.doctor_id
+def _who_would_meet(
+    session: Session, inquiry: Inquiry, appointment_id: int, changes: Mapping[str, Any]
+) -> Parties | None:
+    """None, when only what is written about it changes."""
+    if changes.keys() <= {"description"}:
+        return None
+    patient_id, doctor_id = Appointments(session).parties(appointment_id)
+    return inquiry.parties_again(
+        session, patient_id=patient_id, doctor_id=changes.get("doctor_id", doctor_id)
+    )
 
 
 def _lines(history: Sequence[object]) -> list[dict[str, Any]]:

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, delete, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from appointment import models as appointment_models
 from appointment.background import AppointmentBackground
-from appointment.models import Appointment, Change, Claim, Inbox, Outbox
+from appointment.models import Appointment, Change, Claim, Inbox, KeptTimetable, Outbox
 from appointment.service import AppointmentService
 from config.database import connect
 from config.encryption import VAULT
@@ -117,6 +117,11 @@ class Practice:
             correlation_id="told-by-test", data={"doctor_id": doctor_id, **data},
         )
         getattr(self.background(), name)(event)
+
+    def forget_timetable(self, doctor_id: int) -> None:
+        """So that who is booked next has it asked for."""
+        with self.session() as session, session.begin():
+            session.execute(delete(KeptTimetable).filter_by(doctor_id=doctor_id))
 
     @contextmanager
     def session(self, database: str = "appointment") -> Iterator[Session]:

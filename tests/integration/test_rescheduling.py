@@ -437,6 +437,7 @@ def test_a_timetable_that_changes_all_the_time_is_no_answer(practice: Practice) 
     service.ask = OldAnswers(practice, doctor, 3)
     practice.doctors().set_schedule(doctor, {"weekly": WEEK})
     practice.told(doctor, "schedule_changed")
+    practice.forget_timetable(doctor)
     wanted = {"patientId": next(PATIENTS), "doctorId": doctor, "description": "x", **to(NINE)}
     with pytest.raises(Unavailable, match="The doctor service"):
         service.schedule(wanted)
@@ -448,6 +449,7 @@ def test_a_timetable_that_changes_all_the_time_is_no_answer(practice: Practice) 
 def test_moved_to_another_doctor_meanwhile_it_is_judged_by_theirs(practice: Practice) -> None:
     doctor, other = practice.doctor(), practice.doctor(weekly=WEEK)
     booked = practice.book(doctor, NINE)
+    practice.forget_timetable(doctor)
     service = practice.appointments()
 
     def meanwhile(*requests: Request) -> list[Answer]:
@@ -468,6 +470,7 @@ def test_what_has_begun_while_the_doctor_was_asked_is_in_the_past(
 ) -> None:
     doctor = practice.doctor(weekly=WEEK)
     booked = practice.book(doctor, TEN)
+    practice.forget_timetable(doctor)
     before, service = kept(practice, booked), practice.appointments()
 
     def slow(*requests: Request) -> list[Answer]:

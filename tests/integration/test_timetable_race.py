@@ -169,6 +169,7 @@ def test_a_booking_that_was_judged_by_an_old_timetable_asks_for_the_new_one(
     away = {"start": as_instant(later()), "end": as_instant(later(hours=1))}
     practice.doctors().add_time_off(doctor, away)
     practice.told(doctor, "time_off_changed")
+    practice.forget_timetable(doctor)
     for start, outcome in ((later(), "time_off"), (later(hours=2), BOOKED)):
         service, told = practice.appointments(), [old]
         service.ask = stale(practice, told)
@@ -188,6 +189,7 @@ def test_when_the_timetable_stays_out_of_date_nothing_is_booked(practice: Practi
     old = practice.doctors().availability(doctor)
     practice.doctors().set_schedule(doctor, {"weekly": WEEK})
     practice.told(doctor, "schedule_changed")
+    practice.forget_timetable(doctor)
     service = practice.appointments()
     service.ask = stale(practice, [old] * 100)
     wanted = {

@@ -1,12 +1,16 @@
 """What booking learns from the patient and doctor services, and what it makes of it."""
 
+from datetime import UTC, datetime
+
 import pytest
 
-from appointment.clients import ask_doctor, ask_parties, ask_timetables, ask_timezone
+from appointment.clients import ask_of, ask_timetables, ask_timezone
+from appointment.parties import DOCTOR, PATIENT, Parties, as_text
 from config.messaging.client import Answer, Request
 from schemas.errors import DoctorNotFound, Unavailable, UnknownDoctor, UnknownPatient
 from schemas.timetable import Timetable, Window
 
+NOW = datetime(2027, 3, 1, 7, tzinfo=UTC)
 GARRETT = {
     "doctorId": 2,
     "scheduleVersion": 7,
@@ -14,6 +18,9 @@ GARRETT = {
     "schedule": {"slotMinutes": 20, "weekly": [{"day": "tue", "start": "09:00", "end": "12:00"}]},
     "timeOff": [],
 }
+NOBODY_ASKED = Parties(
+    patient_id=1, doctor_id=2, patient_known=False, availability=None, open=(PATIENT, DOCTOR)
+)
 
 
 class FakePeers:
@@ -29,12 +36,13 @@ class FakePeers:
 
 
 def asked(patient=Answer(True), doctor=Answer(GARRETT)):
-    return ask_parties(FakePeers(patient=patient, doctor=doctor), patient_id=1, doctor_id=2)
+    peers = FakePeers(patient=patient, doctor=doctor)
+    return ask_of(peers, NOBODY_ASKED, (PATIENT, DOCTOR), now=NOW)
 
 
 def test_both_services_are_asked_at_once():
     peers = FakePeers(patient=Answer(True), doctor=Answer(GARRETT))
-    ask_parties(peers, patient_id=1, doctor_id=2)
+    ask_of(peers, NOBODY_ASKED, (PATIENT, DOCTOR), now=NOW)
     (together,) = peers.asked
     assert together == (
         Request("patient", "exists", (1,)),
@@ -48,13 +56,27 @@ def test_known_parties_meet_by_the_doctors_timetable():
         "Europe/London", slot_minutes=20, weekly={1: (Window(540, 720),)}
     )
     assert parties.schedule_version == 7
+    assert (parties.open, parties.told_at, parties.kept) == ((), NOW, False)
 
 
-def test_for_who_has_an_appointment_only_the_doctor_is_asked():
+def test_who_is_known_is_not_asked_about():
     peers = FakePeers(doctor=Answer(GARRETT))
-    parties = ask_doctor(peers, patient_id=1, doctor_id=2)
+    known = Parties(
+        patient_id=1, doctor_id=2, patient_known=True, availability=None, open=(DOCTOR,)
+    )
+    parties = ask_of(peers, known, (DOCTOR,), now=NOW)
     assert peers.asked == [(Request("doctor", "availability", (2,)),)]
-    assert parties == asked()
+    assert parties.timetable == asked().timetable
+
+
+def test_a_kept_timetable_stays_one_when_only_the_patient_was_asked_about():
+    peers = FakePeers(patient=Answer(True))
+    known = Parties(
+        patient_id=1, doctor_id=2, patient_known=False, availability=as_text(GARRETT),
+        open=(PATIENT,),
+    )
+    parties = ask_of(peers, known, (PATIENT,), now=NOW)
+    assert parties.kept and parties.timetable == asked().timetable
 
 
 UNKNOWN = Answer(error=DoctorNotFound(2))
@@ -100,4 +122,4 @@ def test_a_service_that_does_not_answer_is_not_taken_for_a_no():
         raise Unavailable("doctor")
 
     with pytest.raises(Unavailable, match="The doctor service"):
-        ask_parties(silent, patient_id=1, doctor_id=2)
+        ask_of(silent, NOBODY_ASKED, (PATIENT, DOCTOR), now=NOW)

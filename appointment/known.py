@@ -1,0 +1,123 @@
+"""What is known here of patients and doctors, so that an appointment can be booked without asking.
+
+Their own services told it, when they were asked or by events. Of a patient it is the number, of a
+doctor the timetable: nothing that says who they are. What keeps it from being wrong:
+
+- An erased patient is forgotten in the transaction that hears of it, and their ``Erasure`` refuses
+  them whatever is known.
+- A timetable is replaced in the transaction that checks appointments against the next one. Who
+  writes one holds the doctor's row in ``checked_timetable``, so none that is kept is older than
+  what was checked, and a booking that had read one finds it out of date (see ``timetables``).
+- What was stored by the doctor service a moment ago, and not yet told, is not known here. Who is
+  booked by the timetable before it is found by the check that is to come, and is ``uncovered``.
+  Nobody is refused by a kept timetable: it is asked for, and then judges.
+- What was told too long ago is asked for; only when nobody answers, it counts for longer.
+"""
+
+from datetime import datetime
+
+from marshmallow import ValidationError
+from sqlalchemy import CursorResult, Row, Update, bindparam, delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from appointment.domain import PATIENT_KEPT_FOR, TIMETABLE_KEPT_FOR, is_recent
+from appointment.models import AppointmentBase, KeptTimetable, KnownPatient
+from appointment.parties import DOCTOR, PATIENT, Parties, hours_of
+from config.database import RecordId
+
+Kept = Row[datetime, int, str, datetime]
+# In one go; made once, since making it takes longer than what the database does about it.
+_WANTED = select(
+    bindparam("patient_id", type_=RecordId).label("patient_id"),
+    bindparam("doctor_id", type_=RecordId).label("doctor_id"),
+).subquery()
+_KEPT = (
+    select(
+        KnownPatient.known_at,
+        KeptTimetable.schedule_version,
+        KeptTimetable.timetable,
+        KeptTimetable.told_at,
+    )
+    .select_from(_WANTED)
+    .outerjoin(KnownPatient, KnownPatient.patient_id == _WANTED.c.patient_id)
+    .outerjoin(KeptTimetable, KeptTimetable.doctor_id == _WANTED.c.doctor_id)
+)
+
+
+class Known:
+    """What was told of patients and doctors, inside one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def parties(self, *, patient_id: int, doctor_id: int, now: datetime) -> Parties:
+        """``open`` are those of whom nothing is known, or what was told too long ago."""
+        kept = self._kept(patient_id, doctor_id)
+        availability = _readable(kept, doctor_id)
+        told = {
+            PATIENT: is_recent(kept.known_at, now=now, within=PATIENT_KEPT_FOR),
+            DOCTOR: availability is not None
+            and is_recent(kept.told_at, now=now, within=TIMETABLE_KEPT_FOR),
+        }
+        return Parties(
+            patient_id=patient_id,
+            doctor_id=doctor_id,
+            patient_known=kept.known_at is not None,
+            availability=availability,
+            open=tuple(who for who, recently in told.items() if not recently),
+        )
+
+    def keep(self, parties: Parties) -> None:
+        """What was told of them now. Call while the doctor's timetable is held."""
+        if parties.told_at and PATIENT in parties.told:
+            self.meet(parties.patient_id, now=parties.told_at)
+        if parties.told_at and parties.availability and DOCTOR in parties.told:
+            self.keep_timetable(parties.availability, now=parties.told_at)
+
+    def meet(self, patient_id: int, *, now: datetime) -> None:
+        """Their service knows the patient. Call before looking whether they were erased: then of a
+        booking and an erasure at once, one finds the other."""
+        again = update(KnownPatient).where(KnownPatient.patient_id == patient_id)
+        self._put(again.values(known_at=now), KnownPatient(patient_id=patient_id, known_at=now))
+
+    def forget(self, patient_id: int) -> None:
+        gone = delete(KnownPatient).where(KnownPatient.patient_id == patient_id)
+        self._session.execute(gone.execution_options(synchronize_session=False))
+
+    def keep_timetable(self, availability: str, *, now: datetime) -> None:
+        """Instead of what is kept, unless that is newer. Call while the timetable is held."""
+        hours = hours_of(availability)
+        told = {"schedule_version": hours.version, "timetable": availability, "told_at": now}
+        older = update(KeptTimetable).where(
+            KeptTimetable.doctor_id == hours.doctor_id,
+            KeptTimetable.schedule_version <= hours.version,
+        )
+        self._put(older.values(told), KeptTimetable(doctor_id=hours.doctor_id, **told))
+
+    def _kept(self, patient_id: int, doctor_id: int) -> Kept:
+        """What is not there is None."""
+        return self._session.execute(
+            _KEPT, {"patient_id": patient_id, "doctor_id": doctor_id}
+        ).one()
+
+    def _put(self, again: Update, new: AppointmentBase) -> None:
+        done = self._session.execute(again.execution_options(synchronize_session=False))
+        if isinstance(done, CursorResult) and done.rowcount:
+            return
+        try:
+            with self._session.begin_nested():
+                self._session.add(new)
+        except IntegrityError:
+            # Somebody else has put it there meanwhile, or what is there is newer.
+            return
+
+
+def _readable(kept: Kept, doctor_id: int) -> str | None:
+    """The timetable, unless it is not what was kept of this doctor: that is as good as none."""
+    try:
+        hours = hours_of(kept.timetable)
+    except (ValueError, TypeError, ValidationError):
+        return None
+    rightful = (hours.doctor_id, hours.version) == (doctor_id, kept.schedule_version)
+    return kept.timetable if rightful else None
