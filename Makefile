@@ -21,8 +21,8 @@ shell: $(VENV)/run ## Open `nameko shell` on the running stack
 test: $(VENV)/dev ## Run all tests, on real servers (installed from Debian's packages if need be); some: ARGS='-k slot'
 	@exec $(BIN)/python -m pytest $(or $(ARGS),-n auto)
 
-bench: $(VENV)/dev ## Measure what 100,000 appointments cost against 1,000, on servers of its own (about 3 minutes)
-	@exec $(BIN)/python -m tests.bench
+bench: $(VENV)/dev ## Measure against floors, stock Nameko and 100 times the data (about 6 minutes); some: ARGS='--help'
+	@exec $(BIN)/python -W ignore::DeprecationWarning -m tests.bench --out docs $(ARGS)
 
 drill: $(VENV)/dev ## Break things under load for 15 minutes, then look what was lost; some: ARGS='--help'
 	@exec $(BIN)/python -m tests.drill --out docs $(ARGS)

@@ -1,6 +1,6 @@
 """The people of the benchmark, their appointments, and what is asked about them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain, count, islice
 
@@ -11,7 +11,7 @@ from tests.bench.timing import Act
 from tests.e2e.desk import Json, book, register_doctor, register_patient, rfc3339
 
 DOCTORS, PATIENTS = 10, 50
-FEW, MANY = 1_000, 100_000
+FEW = 1_000
 OPENS, SLOTS_A_DAY = time(8, tzinfo=UTC), 20
 SLOT = timedelta(minutes=30)
 HOURS = [
@@ -33,7 +33,8 @@ class World:
         self._today = today
         self.doctors = [register_doctor(client) for _ in range(DOCTORS)]
         self.patients = [register_patient(client) for _ in range(PATIENTS)]
-        self._made: list[int] = []
+        # The one that was booked last, and its ETag.
+        self._last = (0, "")
         for doctor in self.doctors:
             self._set_schedule(doctor)
         self._free = self._free_starts()
@@ -42,13 +43,13 @@ class World:
         """Four a day for each doctor, in the days that are asked for."""
         return self._visits(LIGHT, range(0, SLOTS_A_DAY, 5))
 
-    def others(self) -> Iterator[Visit]:
-        """Full days, before those and after them."""
+    def others(self, number: int) -> Iterator[Visit]:
+        """Full days, before those and after them, and from as long ago as it takes."""
         before, after = range(-2, -250, -1), range(ASKED.stop + 10, 365)
+        long_ago = range(before.stop, -20_000, -1)
         full = range(SLOTS_A_DAY)
-        return islice(
-            chain(self._visits(before, full), self._visits(after, full)), MANY - FEW
-        )
+        days = chain(before, after, long_ago)
+        return islice(self._visits(days, full), number)
 
     def acts(self) -> dict[str, Act]:
         doctor, patient = self.doctors[0], self.patients[0]
@@ -56,17 +57,18 @@ class World:
         return {
             "slot list, a week": self._get(slots, to=8),
             "slot list, 31 days": self._get(slots, to=31),
-            "booking": self._book,
             "list page of a doctor": self._get("/appointments", doctorId=doctor["id"]),
             "list page of a patient": self._get("/appointments", patientId=patient["id"]),
             "list page of all": self._get("/appointments"),
+            "booking": self._book,
+            "reading it": self._read,
+            "moving it": self._move,
+            "cancelling it": self._cancel,
         }
 
-    def cancel_what_was_booked(self) -> None:
-        """Their times are free again, for the next measurement to book."""
-        for number in self._made:
-            assert self._client.delete(f"/appointments/{number}").status_code == 204
-        self._made, self._free = [], self._free_starts()
+    def begin_again(self) -> None:
+        """All that was booked is cancelled: the next measurement books the same times."""
+        self._free = self._free_starts()
 
     def _set_schedule(self, doctor: Json) -> None:
         path, body = f"/doctors/{doctor['id']}/schedule", {"timezone": "UTC", "weekly": HOURS}
@@ -74,7 +76,7 @@ class World:
         kept = self._client.put(path, json=body, headers={"If-Match": etag})
         assert kept.status_code == 200, kept.text
 
-    def _visits(self, days: range, slots: range) -> Iterator[Visit]:
+    def _visits(self, days: Iterable[int], slots: range) -> Iterator[Visit]:
         numbers = count()
         for day in days:
             for slot in slots:
@@ -108,4 +110,22 @@ class World:
             self._client, {"id": free.patient_id}, {"id": free.doctor_id}, rfc3339(free.start)
         )
         assert answer.status_code == 201, answer.text
-        self._made.append(answer.json()["id"])
+        self._last = (answer.json()["id"], answer.headers["ETag"])
+
+    def _read(self) -> None:
+        number, _ = self._last
+        answer = self._client.get(f"/appointments/{number}")
+        assert answer.status_code == 200, answer.text
+
+    def _move(self) -> None:
+        number, etag = self._last
+        free = next(self._free)
+        answer = self._client.patch(
+            f"/appointments/{number}", headers={"If-Match": etag},
+            json={"doctorId": free.doctor_id, "date": rfc3339(free.start)},
+        )
+        assert answer.status_code == 200, answer.text
+
+    def _cancel(self) -> None:
+        number, _ = self._last
+        assert self._client.delete(f"/appointments/{number}").status_code == 204
