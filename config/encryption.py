@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Generic, Self, TypeVar, overload
 
 from cryptography.exceptions import InvalidTag
@@ -90,7 +91,7 @@ class Vault:
         return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
     def _cipher(self, key_id: str) -> AESGCM:
-        return AESGCM(self.data_keys.derive(f"data/{self.database}", key_id))
+        return _cipher(self.data_keys.derive(f"data/{self.database}", key_id))
 
     def _place(self, table: str, column: str, row: RowId) -> bytes:
         return json.dumps([self.database, table, column, row]).encode()
@@ -150,6 +151,12 @@ class Sealed(Generic[Value]):
         if row_id is None:
             raise RuntimeError(f"{table}.{self._column} is bound to the row's id: flush it first")
         return {"table": table, "column": self._column, "row": row_id}
+
+
+@cache
+def _cipher(key: bytes) -> AESGCM:
+    """Made once: to begin with a key takes longer than to open a short text with it."""
+    return AESGCM(key)
 
 
 def vault_of(session: Session) -> Vault:

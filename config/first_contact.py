@@ -130,7 +130,7 @@ def _databases(settings: Settings, program: str, names: Iterable[str]) -> None:
 
 
 def _redis(settings: Settings) -> None:
-    client = redis_client(settings)
+    client = redis_client(settings.redis_url, settings.tls_ca_file)
     try:
         client.ping()
     except (AuthenticationError, NoPermissionError):

@@ -9,6 +9,7 @@ from config.settings import environment, real_settings
 _settings = real_settings()
 
 bind = f"{_settings.host}:{_settings.port}"
+logger_class = "config.problem_worker.Log"
 worker_class = "config.problem_worker.ProblemWorker"
 workers = _settings.gateway_workers
 worker_connections = 1000

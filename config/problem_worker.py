@@ -1,10 +1,12 @@
-"""gunicorn's gevent worker, with the contract's answers and an end to slow clients."""
+"""gunicorn's gevent worker, with the contract's answers, an end to slow clients, and answers that
+leave in one piece."""
 
 from http import HTTPStatus
 from socket import socket
 from typing import Any
 
 import gevent
+from gunicorn.glogging import Logger
 from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -19,6 +21,34 @@ STATUS = {
 }
 
 
+class Log(Logger):
+    """The application logs requests itself, by their route."""
+
+    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
+        """Nothing: gunicorn's own would be put together for each request, and then not written."""
+
+
+class GatheredSocket:
+    """Sends nothing before ``flush``: gunicorn sends head and body apart, and each sending costs
+    both ends a turn."""
+
+    def __init__(self, sock: socket) -> None:
+        self._sock = sock
+        self._waiting: list[bytes] = []
+
+    def sendall(self, data: bytes) -> None:
+        self._waiting.append(data)
+
+    def flush(self) -> None:
+        """:raises OSError: when the client has gone."""
+        waiting, self._waiting = b"".join(self._waiting), []
+        if waiting:
+            self._sock.sendall(waiting)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
 class ProblemWorker(GeventWorker):
     """gunicorn's own answers are HTML and, like its log lines, quote the request."""
 
@@ -27,8 +57,12 @@ class ProblemWorker(GeventWorker):
     ) -> bool | None:
         # gunicorn bounds the time for the headers (`keepalive`), not for the body or the answer.
         ending = gevent.spawn_later(self.cfg.timeout, cut, sock)
+        gathered = GatheredSocket(sock)
         try:
-            return super().handle_request(listener_name, req, sock, addr)
+            try:
+                return super().handle_request(listener_name, req, gathered, addr)
+            finally:
+                gathered.flush()
         finally:
             ending.kill(block=False)
 

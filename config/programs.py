@@ -98,6 +98,8 @@ def nameko_config(settings: Settings, programs: tuple[Program, ...]) -> dict[str
         "AMQP_URI": settings.amqp_uri,
         "AMQP_SSL": broker_options(settings.amqp_uri, settings.tls_ca_file),
         "TLS_CA_FILE": settings.tls_ca_file,
+        "REDIS_URL": settings.redis_url,
+        "DATA_DIR": settings.data_dir,
         "DB_URIS": dict(_database_uri(settings, program) for program in programs),
         "DATABASES": {_store_key(program): program.database for program in programs},
         "max_workers": settings.service_workers,

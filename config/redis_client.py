@@ -9,7 +9,6 @@ from redis.connection import SSLConnection
 from redis.exceptions import ConnectionError as RedisLost
 from redis.retry import Retry
 
-from config.settings import Settings
 from config.tls import client_context, redis_address
 
 # A cache that is slower than this is no help.
@@ -23,12 +22,12 @@ class _VerifyingConnection(SSLConnection):
         return client_context(self.ca_certs).wrap_socket(sock, server_hostname=self.host)
 
 
-def redis_client(settings: Settings) -> Redis:
+def redis_client(url: str, ca_file: str | None) -> Redis:
     """A client that connects when first used, and gives up on a Redis that does not answer.
 
     :raises redis.RedisError: from its methods.
     """
-    url = redis_address(settings.redis_url, settings.tls_ca_file)
+    url = redis_address(url, ca_file)
     secure = {"connection_class": _VerifyingConnection} if url.startswith("rediss:") else {}
     return Redis.from_url(
         url,

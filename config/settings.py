@@ -75,6 +75,7 @@ class Settings:
     admin_password: str | None = field(default=None, repr=False)
     access_minutes: int = 15
     session_days: int = 14
+    rate_limit_per_minute: int = 600
     auth_rate_limit_per_minute: int = 20
     cancel_notice_minutes: int = 1440
     # The longest first.

@@ -1,7 +1,7 @@
 """Texts that are signed and have an age, with the keys of a ring (itsdangerous)."""
 
 from datetime import timedelta
-from functools import cache
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from itsdangerous import BadData, URLSafeTimedSerializer
@@ -11,6 +11,9 @@ from config.keys import KeyRing
 
 # So far apart may the clocks of two machines be: a text may seem to be signed in the future.
 CLOCKS_DIFFER = timedelta(seconds=30)
+
+# So many texts, of some hundred bytes each.
+REMEMBERED = 2000
 
 
 def signing_keys(ring: KeyRing, purpose: str) -> list[bytes]:
@@ -25,10 +28,16 @@ def signer(ring: KeyRing, purpose: str) -> "Signer":
 
 
 class Signer:
-    """Signs plain JSON values for one purpose, which is no good for another."""
+    """Signs plain JSON values for one purpose, which is no good for another.
+
+    What has been verified is remembered: the same text comes with every request of a caller.
+    """
 
     def __init__(self, ring: KeyRing, purpose: str) -> None:
         self._serializer = URLSafeTimedSerializer(signing_keys(ring, purpose), salt=purpose)
+        self._verified = lru_cache(REMEMBERED)(
+            partial(self._serializer.loads, return_timestamp=True)
+        )
 
     def sign(self, value: Any) -> str:
         return str(self._serializer.dumps(value))
@@ -36,7 +45,7 @@ class Signer:
     def read(self, text: str, *, longest: timedelta) -> Any:
         """:raises BadData: unless ``text`` was signed so, at most ``longest`` ago."""
         # Not its own check of the age: that refuses what another clock signed a moment "later".
-        value, signed_at = self._serializer.loads(text, return_timestamp=True)
+        value, signed_at = self._verified(text)
         if not -CLOCKS_DIFFER <= utc_now() - signed_at <= longest:
             raise BadData("too old")
         return value

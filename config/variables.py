@@ -66,6 +66,12 @@ VARIABLES = (
     Variable("ACCESS_MINUTES", 15, "how long an access token lives"),
     Variable("SESSION_DAYS", 14, "how long a sign-in can be refreshed"),
     Variable(
+        "RATE_LIMIT_PER_MINUTE",
+        600,
+        "requests of one account, or of one address without sign-in; of searches and bookings half "
+        "as many each",
+    ),
+    Variable(
         "AUTH_RATE_LIMIT_PER_MINUTE",
         20,
         "attempts to sign in, and to register, from one address; and ten times as many on one "

@@ -16,8 +16,15 @@ class DoctorBackground(Housekeeping):
         turn=RelayTurn,
         source="doctor",
         awaited={
-            name: (f"evt-doctor-{name}--appointment_background.{name}",)
-            for name in ("schedule_changed", "time_off_changed")
+            "registered": ("evt-doctor-registered--gateway_background.doctor_registered",),
+            "updated": ("evt-doctor-updated--gateway_background.doctor_updated",),
+            "schedule_changed": (
+                "evt-doctor-schedule_changed--appointment_background.schedule_changed",
+                "evt-doctor-schedule_changed--gateway_background.doctor_schedule_changed",
+            ),
+            "time_off_changed": (
+                "evt-doctor-time_off_changed--appointment_background.time_off_changed",
+            ),
         },
     )
     store = Database(DoctorBase, answers=Answer, errors=errors, subject="id")

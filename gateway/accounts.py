@@ -29,6 +29,7 @@ class SignedIn:
     account_id: int
     role: str
     subject_id: int | None
+    until: datetime
 
 
 class Accounts:
@@ -84,13 +85,15 @@ class Accounts:
         theirs = select(Account).where(Account.role == role, Account.subject_id == subject_id)
         return list(self._transaction.scalars(theirs))
 
-    def close_for(self, role: str, subject_id: int) -> None:
-        """Remove every login of one person, and what is known of their sign-ins."""
-        for account in self.of(role, subject_id):
+    def close_for(self, role: str, subject_id: int) -> list[int]:
+        """Remove every login of one person, and what is known of their sign-ins; their ids."""
+        accounts = self.of(role, subject_id)
+        for account in accounts:
             # Locked: a session that begins meanwhile would keep its account from being removed.
             self.remove(self.get_locked(account.id))
             gone = AccountNotFound(account.id)
             forget_answers_about(self._transaction, Answer, account.id, instead=gone)
+        return [account.id for account in accounts]
 
     def forget_unfinished(self, *, before: datetime) -> None:
         """Remove logins that have waited for their record since ``before`` then: nobody can finish
@@ -129,7 +132,7 @@ class Sessions:
     def signed_in(self, session_id: str, *, now: datetime) -> SignedIn:
         """:raises Unauthenticated: when the session is over, or its account disabled."""
         wanted = (
-            select(Session.account_id, Account.role, Account.subject_id)
+            select(Session.account_id, Account.role, Account.subject_id, Session.expires_at)
             .join(Session.account)
             .where(
                 Session.id == session_id,

@@ -72,7 +72,10 @@ def change(
             Sessions(transaction).end_all(account_id, now=now)
         return _dump(account)
 
-    return visit.run(apply)
+    changed = visit.run(apply)
+    if ENDS_SESSIONS & changes.keys():
+        visit.sessions_changed(account_id)
+    return changed
 
 
 def _apply(account: Account, kept: Mapping[str, Any], *, now: datetime) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from werkzeug import Response
+from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import Map
 
@@ -16,9 +17,12 @@ from config.http_edge import SECURITY_HEADERS
 from config.logs import correlation_id
 from config.settings import Settings
 from gateway import access, audit, cors
+from gateway.admission import Admission
+from gateway.arrival import arrive
 from gateway.errors import problem
 from gateway.first_people import check_first_administrator, make_first_administrator
 from gateway.office import Office, open_office
+from gateway.rates import UNLIMITED
 from gateway.request import ApiRequest
 from gateway.routes import Matched, Route, url_map
 from gateway.visit import Visit
@@ -27,6 +31,11 @@ from schemas.errors import Unavailable
 _log = logging.getLogger("gateway")
 
 UNMATCHED = "-"
+# In one process: more would wait longer than their callers do, and take their memory meanwhile.
+MOST_IN_FLIGHT = 256
+GATEWAY = "gateway"
+# RFC 7234, section 5.5.2.
+OUTDATED = '111 - "Revalidation Failed"'
 
 
 def create_app(settings: Settings) -> "Application":
@@ -34,7 +43,7 @@ def create_app(settings: Settings) -> "Application":
     check_first_administrator(settings)
     office = open_office(settings)
     make_first_administrator(office)
-    return Application(office, url_map())
+    return Application(office, url_map(), Admission(MOST_IN_FLIGHT))
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,7 @@ class Application:
 
     office: Office
     routes: Map
+    admission: Admission
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         proxies = self.office.settings.trusted_proxies
@@ -75,33 +85,45 @@ class Application:
         if allowed is not None:
             return allowed
         found = _Found()
-        response = _guarded(visit, lambda: self._answer(visit, found))
-        route, answer = found.route, response
-        if route and route.personal:
-            response = _guarded(visit, lambda: _recorded(visit, route, found.ids, answer))
+        with self.admission.entering() as admitted:
+            response = _guarded(visit, lambda: self._answer(visit, found, admitted=admitted))
+            route, answer = found.route, response
+            if visit.heard and route and route.personal:
+                response = _guarded(visit, lambda: _recorded(visit, route, found.ids, answer))
         _log_request(visit, route, response, started)
         return response
 
-    def _answer(self, visit: Visit, found: "_Found") -> Response:
-        visit.request.check_overrides()
-        matched, found.ids = self._match(visit.request)
+    def _answer(self, visit: Visit, found: "_Found", *, admitted: bool) -> Response:
+        matched, found.ids = self._match(visit, admitted=admitted)
         found.route = matched.route
-        if matched.asks_who:
-            visit.identify()
+        if not admitted and matched.route.rate != UNLIMITED:
+            raise Unavailable(GATEWAY)
+        arrive(visit, matched, found.ids)
+        visit.request.check_overrides()
         access.check(visit, matched.rule, found.ids)
         visit.request.check_query(matched.query)
         return matched.route.view(visit, **found.ids)
 
-    def _match(self, request: ApiRequest) -> tuple[Matched, dict[str, Any]]:
-        """:raises NotFound, MethodNotAllowed: from werkzeug."""
-        adapter = self.routes.bind_to_environ(request.environ)
-        return adapter.match()  # type: ignore[return-value]
+    def _match(self, visit: Visit, *, admitted: bool) -> tuple[Matched, dict[str, Any]]:
+        """:raises NotFound, MethodNotAllowed: from werkzeug; they count as requests, too."""
+        adapter = self.routes.bind_to_environ(visit.request.environ)
+        try:
+            return adapter.match()  # type: ignore[return-value]
+        except HTTPException:
+            if admitted:
+                arrive(visit, None, {})
+            raise
 
     def _finish(self, visit: Visit, response: Response) -> None:
         if visit.replayed:
             # Refusals are kept and replayed like successes.
             response.headers["Idempotent-Replayed"] = "true"
         response.headers.extend(SECURITY_HEADERS)
+        if visit.rate:
+            response.headers.extend(visit.rate.headers)
+        if visit.outdated:
+            response.headers["Age"] = str(visit.outdated.age(now=time.time()))
+            response.headers["Warning"] = OUTDATED
         response.headers["X-Correlation-Id"] = visit.correlation
         cors.open_to(visit.request, response, self.office.settings.cors_origins)
 

@@ -6,15 +6,21 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Event
 
-from limits.storage import RedisStorage, Storage
+from limits.storage import RedisStorage
 from sqlalchemy.orm import Session, sessionmaker
 
 from config.audit.trail import Trail
+from config.cache import Cache
+from config.cache_shelf import shelf_beside
 from config.database import connect
 from config.encryption import VAULT, Vault
 from config.redis_client import redis_client
+from config.redis_lines import RedisLines
+from config.redis_trip import Trips
 from config.settings import Settings
+from gateway.cache import CACHE, Flights
 from gateway.passwords import Passwords
+from gateway.rates import Rates
 from gateway.rpc import Pools, services_pools
 from gateway.throttle import AttemptLimits
 from gateway.tokens import Tokens
@@ -52,6 +58,10 @@ class Office:
     tokens: Tokens
     passwords: Passwords
     limits: AttemptLimits
+    rates: Rates
+    trips: Trips
+    cache: Cache
+    flights: Flights = field(default_factory=Flights)
     trail: Trail
     # Set once there is an administrator, or nobody asked for one.
     settled: Event = field(default_factory=Event)
@@ -68,6 +78,8 @@ def open_office(settings: Settings) -> Office:
     """Nothing connects before it is needed."""
     keys = settings.keys
     vault = Vault(keys.data, keys.index, DATABASE)
+    redis = None if settings.embedded else redis_client(settings.redis_url, settings.tls_ca_file)
+    trips = Trips(RedisLines(redis) if redis else None)
     own, audit = (
         settings.database(name).render_as_string(hide_password=False) for name in (DATABASE, AUDIT)
     )
@@ -84,14 +96,18 @@ def open_office(settings: Settings) -> Office:
         ),
         passwords=Passwords(),
         limits=AttemptLimits(
-            _counters(settings), per_minute=settings.auth_rate_limit_per_minute
+            RedisStorage(settings.redis_url, connection_pool=redis.connection_pool)
+            if redis else None,
+            per_minute=settings.auth_rate_limit_per_minute,
         ),
+        rates=Rates(settings),
+        trips=trips,
+        cache=gateway_cache(settings, trips),
         trail=Trail(audit, keys.audit),
     )
 
 
-def _counters(settings: Settings) -> Storage | None:
-    if settings.embedded:
-        return None
-    pool = redis_client(settings).connection_pool
-    return RedisStorage(settings.redis_url, connection_pool=pool)
+def gateway_cache(settings: Settings, trips: Trips) -> Cache:
+    """The copies that all of the gateway's processes share."""
+    vault = Vault(settings.keys.data, settings.keys.index, CACHE)
+    return Cache(vault, trips, shelf=shelf_beside(settings.data_dir) if settings.embedded else None)

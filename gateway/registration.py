@@ -45,7 +45,9 @@ def register(visit: Visit, body: dict[str, Any]) -> Answer:
 
     :raises InvalidInput, EmailTaken, TooManyAttempts: and neither record nor login is made.
     """
-    visit.office.limits.registration(address=visit.address)
+    if visit.signed_in is not None:
+        # Whether an address is taken can be tried here, and who has signed in has a larger quota.
+        visit.office.limits.own_record(account=visit.caller.identity)
     fields = load(RegistrationSchema(phone_region=visit.office.settings.phone_region), body)
     email, password = fields["email"], fields["password"]
     check_password(password, email=email)

@@ -12,6 +12,7 @@ from werkzeug import Response
 from werkzeug.routing import IntegerConverter, Map, Rule
 
 from gateway.access import ANYONE, Scope, parse_rule
+from gateway.rates import CLASSES
 from gateway.views import (
     accounts,
     appointments,
@@ -25,8 +26,6 @@ from gateway.views import (
     slots,
 )
 from schemas.fields import MAX_ID
-
-RATE_CLASSES = frozenset(("default", "registration", "booking", "sign-in", "search", "unlimited"))
 
 
 class IdConverter(IntegerConverter):
@@ -43,7 +42,7 @@ class Route:
     """``{id}`` segments are written as ``<name>`` and are positive 64-bit integers.
 
     ``query`` names the parameters that it takes; ``personal`` routes are audited: they tell or
-    change something about people.
+    change something about people; ``copy`` is the kind of copy (gateway.cache) that may serve.
     """
 
     method: str
@@ -53,6 +52,7 @@ class Route:
     rate: str = "default"
     query: str = ""
     personal: bool = True
+    copy: str = ""
 
     @property
     def name(self) -> str:
@@ -66,7 +66,7 @@ ROUTES = (
     Route("POST", "/patients", patients.create, "anyone signed-in", "registration"),
     Route("GET", "/patients", patients.listed, "staff admin", "search", f"q email {PAGE}"),
     Route("GET", "/patients/<patient_id>", patients.get,
-          "patient:own doctor:treated staff admin"),
+          "patient:own doctor:treated staff admin", copy="patient"),
     Route("PUT", "/patients/<patient_id>", patients.replace, "patient:own staff admin"),
     Route("GET", "/patients/<patient_id>/export", rights.export, "patient:own admin"),
     Route("DELETE", "/patients/<patient_id>", rights.erase, "patient:own admin"),
@@ -75,10 +75,10 @@ ROUTES = (
     Route("GET", "/patients/<patient_id>/access-log", audit.access_log,
           "patient:own admin", "search", PAGE),
     Route("POST", "/doctors", doctors.create, "admin"),
-    Route("GET", "/doctors/<doctor_id>", doctors.get, "signed-in"),
+    Route("GET", "/doctors/<doctor_id>", doctors.get, "signed-in", copy="doctor"),
     Route("PUT", "/doctors/<doctor_id>", doctors.replace, "doctor:own admin"),
     Route("GET", "/doctors", doctors.listed, "signed-in", "search", f"q speciality {PAGE}"),
-    Route("GET", "/doctors/<doctor_id>/schedule", schedules.get, "signed-in"),
+    Route("GET", "/doctors/<doctor_id>/schedule", schedules.get, "signed-in", copy="schedule"),
     Route("PUT", "/doctors/<doctor_id>/schedule", schedules.replace, "doctor:own staff admin"),
     Route("POST", "/doctors/<doctor_id>/time-off", schedules.add_time_off,
           "doctor:own staff admin", query="dryRun"),
@@ -108,7 +108,7 @@ ROUTES = (
     Route("GET", "/appointments/<appointment_id>/calendar.ics", appointments.calendar,
           "patient:party doctor:party staff admin"),
     Route("POST", "/auth/login", auth.login, "anyone", "sign-in"),
-    Route("POST", "/auth/refresh", auth.refresh, "anyone", "sign-in"),
+    Route("POST", "/auth/refresh", auth.refresh, "anyone"),
     Route("POST", "/auth/logout", auth.logout, "signed-in"),
     Route("POST", "/auth/password", auth.password, "signed-in", "sign-in"),
     Route("GET", "/me", auth.me, "signed-in"),
@@ -156,7 +156,7 @@ def _rule(route: Route) -> Rule:
         rule = parse_rule(route.who)
     except ValueError as wrong:
         raise ValueError(f"{route.name}: {wrong}") from wrong
-    if route.rate not in RATE_CLASSES:
+    if route.rate not in CLASSES:
         raise ValueError(f"{route.name} has no known rate class")
     query = frozenset(route.query.split())
     path = route.path.replace("<", "<id:")

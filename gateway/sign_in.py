@@ -37,7 +37,6 @@ def sign_in(visit: Visit, *, email: str, password: str) -> dict[str, Any]:
     account, familiar = visit.run(look)
     visit.office.limits.sign_in(
         account=visit.office.vault.index("sign-in", str(email_key(email))),
-        address=visit.address,
         familiar=familiar,
     )
     kept = account.password_hash if account and not account.disabled else None
@@ -59,18 +58,22 @@ def refresh(visit: Visit, *, token: str) -> dict[str, Any]:
     key = visit.office.vault.index("refresh", visit.request.idempotency_key())
     now = utc_now()
 
-    def renew(transaction: Transaction) -> dict[str, Any] | None:
+    def renew(transaction: Transaction) -> tuple[int, dict[str, Any] | None]:
         sessions = Sessions(transaction)
-        visit.concern(ACCOUNT, sessions.signed_in(session_id, now=now).account_id)
+        account_id = sessions.signed_in(session_id, now=now).account_id
+        visit.concern(ACCOUNT, account_id)
         session = sessions.refresh(session_id, number=number, key=key, now=now)
         if session is None:
-            return None
-        pair = visit.office.tokens.issue(session_id, refreshes=session.refreshes)
-        return _signed_in(pair, session.account)
+            return account_id, None
+        pair = visit.office.tokens.issue(
+            session_id, account_id=session.account_id, refreshes=session.refreshes
+        )
+        return account_id, _signed_in(pair, session.account)
 
-    renewed = visit.run(renew)
+    account_id, renewed = visit.run(renew)
     if renewed is None:
-        _log.warning("refresh token used twice", extra={"subject": visit.concerns[-1]})
+        _log.warning("refresh token used twice", extra={"subject": f"{ACCOUNT}/{account_id}"})
+        visit.sessions_changed(account_id)
         # Only now, so that the end of the session is committed.
         raise Unauthenticated()
     return renewed
@@ -79,15 +82,15 @@ def refresh(visit: Visit, *, token: str) -> dict[str, Any]:
 def sign_out(visit: Visit) -> None:
     session_id, now = _own_session(visit), utc_now()
     visit.run(lambda transaction: Sessions(transaction).end(session_id, now=now))
+    visit.sessions_changed(visit.caller.account or NO_ACCOUNT)
 
 
 def change_password(visit: Visit, *, current: str, new: str) -> None:
     """Change one's own, and end every other session of the account.
 
-    :raises InvalidInput, TooManyAttempts, Unauthenticated:
+    :raises InvalidInput, Unauthenticated:
     """
     session_id, now = _own_session(visit), utc_now()
-    visit.office.limits.password_change(account=visit.caller.identity)
     number = visit.caller.account or NO_ACCOUNT
 
     def look(transaction: Transaction) -> tuple[str, str]:
@@ -108,6 +111,7 @@ def change_password(visit: Visit, *, current: str, new: str) -> None:
         Sessions(transaction).end_all(number, now=now, but=session_id)
 
     visit.run(change)
+    visit.sessions_changed(number)
 
 
 def _begin_session(visit: Visit, verified: Account) -> dict[str, Any]:
@@ -123,7 +127,8 @@ def _begin_session(visit: Visit, verified: Account) -> dict[str, Any]:
             raise BadCredentials()
         session = Sessions(transaction).begin(account, now=now, lasting=lasting)
         FamiliarAddresses(transaction).saw(account.id, visit.address, now=now)
-        return _signed_in(visit.office.tokens.issue(session.id, refreshes=0), account)
+        pair = visit.office.tokens.issue(session.id, account_id=account.id, refreshes=0)
+        return _signed_in(pair, account)
 
     return visit.run(begin)
 

@@ -1,4 +1,4 @@
-"""How often one may try to sign in or to register.
+"""How often strangers may try to sign in to one account, and one may try e-mail addresses.
 
 Counted in Redis, so that all workers count together; by each process for itself while Redis does
 not answer, or holds what is no count. Nobody is locked out by somebody else's attempts: those are
@@ -35,7 +35,7 @@ REST_SECONDS = 5.0
 class AttemptLimits:
     """``shared`` counts for all processes; without one, this process counts alone.
 
-    :param per_minute: attempts from one address, and from one address on one account.
+    :param per_minute: attempts of one; strangers together have more.
     """
 
     def __init__(
@@ -45,36 +45,27 @@ class AttemptLimits:
         per_minute: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._one_address = RateLimitItemPerMinute(per_minute)
+        self._one = RateLimitItemPerMinute(per_minute)
         self._strangers = RateLimitItemPerMinute(per_minute * STRANGERS)
         self._alone = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._shared = SlidingWindowCounterRateLimiter(shared) if shared else self._alone
         self._clock = clock
         self._rested_at = -math.inf
 
-    def sign_in(self, *, account: str, address: str, familiar: bool) -> None:
-        """:raises TooManyAttempts: for this address, or for strangers at this account.
+    def sign_in(self, *, account: str, familiar: bool) -> None:
+        """:raises TooManyAttempts: for strangers at this account.
 
         :param account: a key for the e-mail address, whether anybody has it or not.
         """
-        self._count(self._one_address, "sign-in", address)
         if not familiar:
             self._count(self._strangers, "strangers", account)
-
-    def registration(self, *, address: str) -> None:
-        """:raises TooManyAttempts:"""
-        self._count(self._one_address, "registration", address)
-
-    def password_change(self, *, account: str) -> None:
-        """:raises TooManyAttempts:"""
-        self._count(self._one_address, "password", account)
 
     def own_record(self, *, account: str) -> None:
         """Changes of one's own e-mail address tell which ones are taken.
 
         :raises TooManyAttempts:
         """
-        self._count(self._one_address, "own record", account)
+        self._count(self._one, "own record", account)
 
     def _count(self, item: RateLimitItem, *key: str) -> None:
         if not self._ask(lambda limiter: limiter.hit(item, *key), item, key):

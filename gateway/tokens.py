@@ -22,6 +22,14 @@ class Pair:
     expires_in: int
 
 
+@dataclass(frozen=True)
+class Claims:
+    """Which session an access token is of, and whose; neither need still be there."""
+
+    session_id: str
+    account_id: int
+
+
 class Tokens:
     """A token of one purpose is no token of the other: each has its own keys and salt."""
 
@@ -30,17 +38,17 @@ class Tokens:
         self._access = Signer(ring, "token/access")
         self._refresh = Signer(ring, "token/refresh")
 
-    def issue(self, session_id: str, *, refreshes: int) -> Pair:
+    def issue(self, session_id: str, *, account_id: int, refreshes: int) -> Pair:
         return Pair(
-            access=self._access.sign(session_id),
+            access=self._access.sign([session_id, account_id]),
             refresh=self._refresh.sign([session_id, refreshes]),
             expires_in=int(self._access_age.total_seconds()),
         )
 
-    def session_of_access(self, token: str) -> str:
+    def claims_of_access(self, token: str) -> Claims:
         """:raises Unauthenticated: when it is not ours, not for access, or too old."""
-        session_id = _load(self._access, token, self._access_age)
-        return str(session_id)
+        session_id, account_id = _load(self._access, token, self._access_age)
+        return Claims(str(session_id), int(account_id))
 
     def session_of_refresh(self, token: str) -> tuple[str, int]:
         """Its session, and which of that session's refresh tokens it is.

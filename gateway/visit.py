@@ -1,5 +1,6 @@
 """One request, from its arrival to its answer."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,25 +10,32 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from config.audit import reader
-from config.clock import utc_now
+from config.cache import Copy, Look
 from config.database import Transactions
 from config.health import database_answers
 from config.idempotency import Store
 from config.messaging import client
 from config.messaging.call import Call
 from config.messaging.caller import NOBODY, Caller
-from gateway.accounts import Sessions, SignedIn
+from gateway.accounts import SignedIn
+from gateway.cache import ACCOUNT as ACCOUNT_FLOOR
+from gateway.cache import CHANGES, TIMETABLES, floors
 from gateway.models import Answer
 from gateway.office import DatabaseSessions, Office
+from gateway.rates import Rate
 from gateway.request import ApiRequest, network_of
 from gateway.rpc import HEALTH_SECONDS, Rpc
 from schemas import errors
-from schemas.accounts import PATIENT, ROLES_WITH_SUBJECT
+from schemas.accounts import DOCTOR, PATIENT, ROLES_WITH_SUBJECT
 from schemas.errors import Unavailable
 
 Result = TypeVar("Result")
 
+_log = logging.getLogger("gateway")
+
 ACCOUNT = "account"
+# Who changes a timetable waits so long for bookings to know of it.
+RENEW_SECONDS = 1.0
 
 
 @dataclass(kw_only=True)
@@ -41,6 +49,14 @@ class Visit:
     signed_in: SignedIn | None = None
     concerns: list[str] = field(default_factory=list)
     replayed: bool = False
+    # Whether they had a request left.
+    heard: bool = False
+    # What is left of the caller's requests.
+    rate: Rate | None = None
+    # What Redis knew when the request came, by place.
+    looks: dict[str, Look] = field(default_factory=dict)
+    # Shown because its owner could not be asked.
+    outdated: Copy | None = None
     _known: dict[tuple[str, str, int], dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -69,19 +85,6 @@ class Visit:
         self.concern(ACCOUNT, account_id)
         if role in ROLES_WITH_SUBJECT and subject_id is not None:
             self.concern(role, subject_id)
-
-    def identify(self) -> None:
-        """Find out who calls, by the token they bring; without one they are nobody.
-
-        :raises Unauthenticated: when the token is not, or no longer, good.
-        """
-        token = self.request.bearer_token()
-        if token is not None:
-            session_id = self.office.tokens.session_of_access(token)
-            now = utc_now()
-            self.signed_in = self.run(
-                lambda transaction: Sessions(transaction).signed_in(session_id, now=now)
-            )
 
     def run(self, work: Callable[[Session], Result]) -> Result:
         """What ``work`` returns, in a transaction on the gateway's own database."""
@@ -158,7 +161,29 @@ class Visit:
         chosen = key or self.request.idempotency_key()
         answer = self.rpc().ask(service, method, *args, key=chosen, deadline=self.deadline)
         self.replayed = answer.replayed
+        self._outdate(service, method, args)
+        if service == DOCTOR and method in TIMETABLES and answer.error is None:
+            self._renew_timetable(args[0])
         return answer
+
+    def _outdate(self, service: str, method: str, args: Sequence[Any]) -> None:
+        raised = floors(CHANGES, service, method, *args)
+        if raised:
+            self.office.cache.changed(*raised)
+
+    def _renew_timetable(self, doctor_id: int) -> None:
+        """The appointment service keeps the one it knows; the event that tells it of another comes
+        a moment later than the answer to who has changed it."""
+        soon = min(self.deadline, time.time() + RENEW_SECONDS)
+        try:
+            self.rpc().ask("appointment", "renew", doctor_id, key=self.correlation, deadline=soon)
+        except Unavailable:
+            _log.warning("timetable not renewed; its event follows")
+
+    def sessions_changed(self, *accounts: int) -> None:
+        """From now on nobody believes what was known of the sessions of ``accounts``."""
+        if accounts:
+            self.office.cache.changed(*map(ACCOUNT_FLOOR.format, accounts))
 
     def rpc(self) -> Rpc:
         return Rpc(

@@ -16,6 +16,8 @@ class PatientBackground(Housekeeping):
         turn=RelayTurn,
         source="patient",
         awaited={
+            "registered": ("evt-patient-registered--appointment_background.patient_registered",),
+            "updated": ("evt-patient-updated--gateway_background.patient_updated",),
             "erased": (
                 "evt-patient-erased--appointment_background.patient_erased",
                 "evt-patient-erased--gateway_background.patient_erased",

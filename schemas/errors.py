@@ -134,6 +134,13 @@ class TooManyAttempts(SchedulingError):
         return int(self.args[0])
 
 
+class TooManyRequests(TooManyAttempts):
+    """As that, of requests that try nothing."""
+
+    code = "too_many_requests"
+    text = "There were too many requests; try again in {0} s."
+
+
 class Conflict(SchedulingError):
     code = "conflict"
     text = "The request conflicts with what is stored."

@@ -6,6 +6,7 @@ from typing import Any
 from werkzeug import Response
 
 from gateway.paging import page_of, page_response
+from gateway.reading import read, read_list
 from gateway.responses import created, record
 from gateway.versions import VERSION, meant_versions
 from gateway.visit import Visit
@@ -24,7 +25,7 @@ def listed(visit: Visit) -> Response:
     """By words of the name and by speciality; without either, all."""
     page = page_of(visit.request)
     q, speciality = (visit.request.parameter(name) for name in ("q", "speciality"))
-    found = visit.ask("doctor", "find", q, speciality, page.limit, page.after or 0).result()
+    found = read_list(visit, "doctors", q, speciality, page.limit, page.after or 0)
     for doctor in found["items"]:
         visit.concern(DOCTOR, doctor["id"])
     shown = [_shown(visit, doctor) for doctor in found["items"]]
@@ -32,7 +33,7 @@ def listed(visit: Visit) -> Response:
 
 
 def get(visit: Visit, doctor_id: int) -> Response:
-    doctor = visit.ask("doctor", "get", doctor_id).result()
+    doctor = read(visit, "doctor", doctor_id)
     form = PUBLIC_FORM if visit.caller.role == PATIENT else ""
     return record(visit.request, _shown(visit, doctor), form=form)
 

@@ -3,6 +3,7 @@
 from werkzeug import Response
 
 from gateway.paging import page_of, page_response
+from gateway.reading import read
 from gateway.registration import register
 from gateway.responses import created, record
 from gateway.versions import meant_versions
@@ -38,7 +39,7 @@ def listed(visit: Visit) -> Response:
 
 
 def get(visit: Visit, patient_id: int) -> Response:
-    return record(visit.request, visit.ask("patient", "get", patient_id).result())
+    return record(visit.request, read(visit, "patient", patient_id))
 
 
 def replace(visit: Visit, patient_id: int) -> Response:

@@ -25,10 +25,10 @@ def erase(visit: Visit, patient_id: int) -> Response:
     """Taken on: the record and the logins are gone at once, the rest follows by an event."""
     visit.ask("patient", "erase", patient_id).result()
 
-    def close(transaction: Transaction) -> None:
-        Accounts(transaction).close_for(PATIENT, patient_id)
+    def close(transaction: Transaction) -> list[int]:
+        return Accounts(transaction).close_for(PATIENT, patient_id)
 
-    visit.run(close)
+    visit.sessions_changed(*visit.run(close))
     return as_json({"status": "erasing"}, status=HTTPStatus.ACCEPTED)
 
 

@@ -2,6 +2,7 @@
 
 from werkzeug import Response
 
+from gateway import reading
 from gateway.paging import page_of, page_response
 from gateway.query import read, truth
 from gateway.responses import as_json, created, nothing, record
@@ -11,7 +12,7 @@ from gateway.visit import Visit
 
 
 def get(visit: Visit, doctor_id: int) -> Response:
-    return record(visit.request, visit.ask("doctor", "get_schedule", doctor_id).result())
+    return record(visit.request, reading.read(visit, "schedule", doctor_id))
 
 
 def replace(visit: Visit, doctor_id: int) -> Response:

@@ -4,6 +4,7 @@ import inspect
 import time
 from collections import defaultdict
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ SERVICES = {
     for program in catalogue().programs
     if program.name == program.service().name
 }
+FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
 NINE, TEN = "2027-03-01T09:00:00Z", "2027-03-01T10:00:00Z"
 RECORD = {
     "id": 1, "patientId": 1, "doctorId": 1, "name": "", "speciality": "", "timezone": "",
@@ -80,7 +82,7 @@ def asked(office: Office, route: Route, role: str) -> list[Request]:
         office=office,
         correlation="abc",
         deadline=time.time() + 20,
-        signed_in=SignedIn("session", 1, role, 1),
+        signed_in=SignedIn("session", 1, role, 1, FOREVER),
     )
     ids = {part[1:-1]: 1 for part in route.path.split("/") if part.startswith("<")}
     with suppress(SchedulingError):

@@ -18,7 +18,7 @@ from config.clock import utc_now
 from config.database import connect
 from config.environments import kept_values
 from config.keys import KeyRing, new_secret, parse_ring
-from gateway.tokens import Tokens
+from gateway.tokens import Claims, Pair, Tokens
 from tests.e2e.desk import (
     Desk,
     Json,
@@ -256,11 +256,11 @@ def signer(ring: KeyRing) -> Tokens:
     return Tokens(ring, access=lasting[0], refresh=lasting[1])
 
 
-def session_of(desk: Desk, staff: Person) -> tuple[Tokens, str]:
+def session_of(desk: Desk, staff: Person) -> tuple[Tokens, Claims]:
     """A signer with the system's own keys, and a session to sign for."""
     tokens = signer(token_keys(desk.system))
     access = login(desk.system, staff.email, staff.password)["accessToken"]
-    return tokens, tokens.session_of_access(access)
+    return tokens, tokens.claims_of_access(access)
 
 
 def test_an_access_token_is_good_for_its_minutes_and_not_longer(desk: Desk, staff: Person) -> None:
@@ -271,18 +271,22 @@ def test_an_access_token_is_good_for_its_minutes_and_not_longer(desk: Desk, staf
     assert_unauthenticated(me(desk.system, made_at(now + 10 * MINUTE, tokens, session)))
 
 
-def made_at(moment: object, tokens: Tokens, session: str) -> str:
+def pair_of(tokens: Tokens, session: Claims) -> Pair:
+    return tokens.issue(session.session_id, account_id=session.account_id, refreshes=0)
+
+
+def made_at(moment: object, tokens: Tokens, session: Claims) -> str:
     with time_machine.travel(moment, tick=False):  # type: ignore[arg-type]
-        return tokens.issue(session, refreshes=0).access
+        return pair_of(tokens, session).access
 
 
 def test_a_refresh_token_is_good_for_its_days_and_not_longer(desk: Desk, staff: Person) -> None:
     tokens, session = session_of(desk, staff)
     with time_machine.travel(utc_now() - timedelta(days=SESSION_DAYS, minutes=1), tick=False):
-        old = tokens.issue(session, refreshes=0).refresh
+        old = pair_of(tokens, session).refresh
     assert_unauthenticated(desk.nobody.post("/auth/refresh", json={"refreshToken": old}))
     # Refused for its age alone: the session goes on, and its own token is still the next one.
-    fresh_one = tokens.issue(session, refreshes=0).refresh
+    fresh_one = pair_of(tokens, session).refresh
     assert refreshed(desk, {"refreshToken": fresh_one})["role"] == "staff"
 
 

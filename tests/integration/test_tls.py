@@ -93,7 +93,7 @@ def ask_database(settings: Settings) -> None:
 
 
 def ask_redis(settings: Settings) -> None:
-    with redis_client(settings) as client:
+    with redis_client(settings.redis_url, settings.tls_ca_file) as client:
         assert client.ping()
 
 
@@ -163,7 +163,7 @@ from config.settings import real_settings
 settings = real_settings(keys=())
 assert ssl.create_default_context().get_ca_certs()
 for ask in (
-    lambda: redis_client(settings).ping(),
+    lambda: redis_client(settings.redis_url, settings.tls_ca_file).ping(),
     lambda: open_connection(settings.amqp_uri, seconds=5, ca_file=settings.tls_ca_file),
 ):
     try:

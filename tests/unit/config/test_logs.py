@@ -65,6 +65,7 @@ def log_failure(formatter_name, fail):
 
 
 def test_a_line_for_machines_is_one_json_object():
+    correlation_id.set("-")
     logger, written = logger_of("json")
     logger.info("request", extra={"route": "/patients", "status": 201})
     line = json.loads(written.getvalue())

@@ -10,6 +10,7 @@ from werkzeug.test import Client
 
 from config.logs import ConsoleFormatter, CorrelationFilter
 from gateway.app import create_app
+from gateway.rates import Rates
 from gateway.rpc import Pools
 from schemas.accounts import ADMIN
 from tests.unit.gateway.fakes import FakePool, as_role, embedded_in, migrate, office_on
@@ -54,7 +55,12 @@ def serve(office, monkeypatch):
     def serve(pool=None, role=ADMIN, subject=None, **changes):
         pool = pool or FakePool()
         settings = replace(office.settings, **changes)
-        served = replace(office, settings=settings, pools=Pools(calls=pool, probes=pool))
+        served = replace(
+            office,
+            settings=settings,
+            rates=Rates(settings),
+            pools=Pools(calls=pool, probes=pool),
+        )
         monkeypatch.setattr("gateway.app.open_office", lambda settings: served)
         headers = as_role(office, role, subject=subject) if role else {}
         return SignedIn(create_app(settings), headers)

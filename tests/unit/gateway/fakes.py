@@ -20,8 +20,16 @@ from config.programs import catalogue
 from config.settings import KEYS, embedded_settings, with_keys
 from gateway.accounts import Accounts, Sessions
 from gateway.models import Account
-from gateway.office import AUDIT, CONNECTIONS, DATABASE, DatabaseSessions, open_office
+from gateway.office import (
+    AUDIT,
+    CONNECTIONS,
+    DATABASE,
+    DatabaseSessions,
+    gateway_cache,
+    open_office,
+)
 from gateway.passwords import Passwords
+from gateway.rates import Rates
 from gateway.request import ApiRequest
 from gateway.rpc import Pools
 from gateway.throttle import AttemptLimits
@@ -45,18 +53,25 @@ class FakePool:
     """In the place of the pool of connections: answers by ``service.method``, keeps what was asked.
 
     An answer that is an exception is raised, as it is by a pool that gets no answer; one that is a
-    function is called with the request and its headers.
+    function is called with the request and its headers. ``renewed`` are the doctors whose timetable
+    bookings were told to ask for again.
     """
 
     def __init__(self, **answers):
         self.answers = {name.replace("_", ".", 1): answer for name, answer in answers.items()}
         self.asked = []
+        self.renewed = []
         self.headers = []
         self.deadlines = []
         self.broker_failure = None
         self.breakers = Breakers()
 
     def ask(self, *requests, headers, deadline):
+        if requests[0].method == "renew":
+            self.renewed += requests[0].args
+            if isinstance(self.answers.get("appointment.renew"), Exception):
+                raise self.answers["appointment.renew"]
+            return [Answer(None)]
         self.asked += requests
         self.headers.append(headers)
         self.deadlines.append(deadline)
@@ -170,6 +185,8 @@ def office_on(settings, pool=None):
         sessions=DatabaseSessions(url, size=CONNECTIONS, vault=first.vault),
         audit_sessions=DatabaseSessions(audit, size=1),
         limits=AttemptLimits(None, per_minute=settings.auth_rate_limit_per_minute),
+        rates=Rates(settings),
+        cache=gateway_cache(settings, first.trips),
         trail=FakeTrail(),
     )
 
@@ -187,7 +204,11 @@ def visit_to(office, *, token=None, address="10.0.0.1", key=None, signed_in=None
         deadline=time.time() + 20,
         signed_in=signed_in,
     )
-    visit.identify()
+    if token:
+        session = office.tokens.claims_of_access(token).session_id
+        visit.signed_in = visit.run(
+            lambda transaction: Sessions(transaction).signed_in(session, now=utc_now())
+        )
     return visit
 
 
@@ -208,7 +229,8 @@ def token_of(office, account_id):
         lasting = office.tokens._refresh_age
         return Sessions(transaction).begin(account, now=utc_now(), lasting=lasting).id
 
-    return office.tokens.issue(visit_to(office).run(begin), refreshes=0).access
+    session = visit_to(office).run(begin)
+    return office.tokens.issue(session, account_id=account_id, refreshes=0).access
 
 
 def as_role(office, role, *, subject=None):

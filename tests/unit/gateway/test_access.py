@@ -1,5 +1,7 @@
 """Whose records a caller may reach."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from config.messaging.client import Answer, Request
@@ -12,6 +14,7 @@ from tests.unit.gateway.fakes import FakePool, office_on, visit_to
 
 ADA, GARRETT = 7, 3
 NOBODY = None
+FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -20,7 +23,7 @@ def caller(settings):
 
     def caller(role, *, subject=None, **answers):
         office = office_on(settings, FakePool(**answers))
-        who = role and SignedIn("a session", 1, role, subject)
+        who = role and SignedIn("a session", 1, role, subject, FOREVER)
         return visit_to(office, signed_in=who)
 
     return caller
@@ -80,7 +83,7 @@ def test_anyone_may_do_what_anyone_may(caller, role):
 @pytest.mark.parametrize("role", ["nobody", "operator", "system", "anyone", "nurse", ""])
 def test_a_role_that_we_do_not_know_may_do_nothing_that_needs_one(caller, role):
     visit = caller(PATIENT)
-    visit.signed_in = SignedIn("a session", 1, role, None)
+    visit.signed_in = SignedIn("a session", 1, role, None, FOREVER)
     assert let_in(visit, "signed-in") == errors.Forbidden
 
 

@@ -13,7 +13,7 @@ CREATED = {"id": ADA}
 
 
 def session_of(office, account):
-    return office.tokens.session_of_access(token_of(office, account))
+    return office.tokens.claims_of_access(token_of(office, account)).session_id
 
 
 def entry_of(office):
@@ -174,7 +174,7 @@ def test_whoever_looks_at_logins_looks_at_the_people_behind_them(serve, office):
 
 def test_a_refresh_token_used_twice_names_the_login(serve, office, log):
     account = new_account(office, STAFF)
-    pair = office.tokens.issue(session_of(office, account), refreshes=1)
+    pair = office.tokens.issue(session_of(office, account), account_id=account, refreshes=1)
     answer = serve(role=None).post("/auth/refresh", json={"refreshToken": pair.refresh})
     assert answer.status_code == 401
     assert entry_of(office).subject == f"account/{account}"

@@ -52,12 +52,12 @@ def test_a_token_is_good_for_as_long_as_it_says(serve, office):
 
 
 def test_a_refresh_token_is_no_access_token(serve, office):
-    token = office.tokens.issue("0" * 32, refreshes=0).refresh
+    token = office.tokens.issue("0" * 32, account_id=1, refreshes=0).refresh
     assert serve(role=None).get("/me", headers=bearer(token)).status_code == 401
 
 
 def test_a_token_of_a_session_that_never_was_is_not_good(serve, office):
-    token = office.tokens.issue("0" * 32, refreshes=0).access
+    token = office.tokens.issue("0" * 32, account_id=1, refreshes=0).access
     assert serve(role=None).get("/me", headers=bearer(token)).status_code == 401
 
 
@@ -76,16 +76,18 @@ def test_a_token_is_dead_with_the_next_request(serve, office, how):
         else:
             Accounts(transaction).remove(account)
 
-    visit_to(office).run(change)
+    visit = visit_to(office)
+    visit.run(change)
+    visit.sessions_changed(account_id)
     assert client.get("/me", headers=bearer(token)).status_code == 401
 
 
 def test_a_session_over_is_over_whatever_its_token_says(serve, office):
     token = token_of(office, new_account(office, STAFF))
-    session = office.tokens.session_of_access(token)
+    session = office.tokens.claims_of_access(token).session_id
     with time_machine.travel(utc_now(), tick=False) as clock:
         clock.shift(14 * 24 * 3600 + 1)
-        late = office.tokens.issue(session, refreshes=0).access
+        late = office.tokens.issue(session, account_id=1, refreshes=0).access
         assert serve(role=None).get("/me", headers=bearer(late)).status_code == 401
 
 

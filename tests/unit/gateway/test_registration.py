@@ -1,7 +1,5 @@
 """A patient registers themselves, over two databases, whatever breaks between them."""
 
-from dataclasses import replace
-
 import pytest
 
 from config.answers import KEPT_FOR
@@ -12,7 +10,6 @@ from gateway import sign_in
 from gateway.accounts import Accounts
 from gateway.models import Account
 from gateway.registration import register
-from gateway.throttle import AttemptLimits
 from schemas.accounts import PATIENT, STAFF
 from schemas.errors import (
     AccountNotFound,
@@ -21,7 +18,6 @@ from schemas.errors import (
     IdempotencyKeyReused,
     InvalidInput,
     RequestInFlight,
-    TooManyAttempts,
     Unauthenticated,
     Unavailable,
 )
@@ -133,15 +129,6 @@ def test_a_refusal_of_the_patient_service_leaves_no_login_behind(office, patient
     with pytest.raises(BadCredentials):
         enter(office)
     assert send(office, key="another").value["id"] == 7
-
-
-def test_one_address_registers_so_often(office):
-    strict = replace(office, limits=AttemptLimits(None, per_minute=2))
-    for _ in range(2):
-        with pytest.raises(InvalidInput):
-            send(strict, password="short")
-    with pytest.raises(TooManyAttempts):
-        send(strict)
 
 
 # Broken off in between

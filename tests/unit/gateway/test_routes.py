@@ -5,7 +5,8 @@ import re
 import pytest
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from gateway.routes import RATE_CLASSES, ROUTES, Route, url_map
+from gateway.rates import CLASSES
+from gateway.routes import ROUTES, Route, url_map
 
 LARGEST_ID = 2**63 - 1
 
@@ -46,7 +47,7 @@ def test_one_bad_route_among_good_ones_is_enough():
         url_map([*ROUTES, route("/elsewhere", who="", method="PUT")])
 
 
-@pytest.mark.parametrize("rate", sorted(RATE_CLASSES))
+@pytest.mark.parametrize("rate", sorted(CLASSES))
 def test_a_route_with_a_caller_and_a_rate_class_starts(rate):
     assert match("/somewhere", routes=[route(rate=rate)]) == ("GET /somewhere", {})
 

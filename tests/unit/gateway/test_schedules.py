@@ -328,3 +328,32 @@ def test_the_first_slots_of_all_are_about_nobody(serve, office):
     serve(FakePool(appointment_first_slots=Answer({"items": [SLOT]}))).get("/slots?speciality=Eyes")
     (entry,) = office.trail.entries
     assert entry.subject is None
+
+
+# Who has changed a timetable books by the new one
+
+
+@pytest.mark.parametrize(("method", "path", "service_method", "body"), [
+    ("PUT", "/doctors/3/schedule", "doctor_set_schedule", {"weekly": []}),
+    ("POST", "/doctors/3/time-off", "doctor_add_time_off", ASKED),
+    ("DELETE", "/doctors/3/time-off/11", "doctor_remove_time_off", None),
+])
+def test_bookings_ask_for_a_timetable_that_was_changed_and_for_no_other(
+    serve, method, path, service_method, body
+):
+    stored = {**AWAY, "version": 1}
+    answers = {"doctor_preview_time_off": Answer(stored), "appointment_affected": Answer([[]])}
+    pool = FakePool(**answers, **{service_method: Answer(stored)})
+    headers = {"If-Match": "*"}
+    assert serve(pool).open(path, method=method, json=body, headers=headers).status_code < 300
+    assert pool.renewed == [GARRETT]
+    refused = FakePool(**answers, **{service_method: Answer(error=errors.DoctorNotFound(GARRETT))})
+    assert serve(refused).open(path, method=method, json=body, headers=headers).status_code == 404
+    assert refused.renewed == []
+
+
+def test_a_timetable_is_changed_though_bookings_cannot_be_told(serve, log):
+    pool = FakePool(
+        doctor_remove_time_off=Answer(None), appointment_renew=errors.Unavailable("appointment")
+    )
+    assert serve(pool).delete("/doctors/3/time-off/11").status_code == 204

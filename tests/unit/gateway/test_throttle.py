@@ -1,4 +1,4 @@
-"""How often one may try: each address, strangers at one account, and nobody for somebody else."""
+"""How often strangers may try one account, and one e-mail addresses; nobody pays for others."""
 
 import logging
 
@@ -25,81 +25,74 @@ def limits():
     return AttemptLimits(None, per_minute=PER_MINUTE)
 
 
-def sign_in(limits, *, account="ada", address="home", familiar=False):
-    limits.sign_in(account=account, address=address, familiar=familiar)
+def sign_in(limits, *, account="ada", familiar=False):
+    limits.sign_in(account=account, familiar=familiar)
 
 
-def refusal(limits, **who):
+def own_record(limits, *, account="ada"):
+    limits.own_record(account=account)
+
+
+def refusal(attempt, limits, **who):
     with pytest.raises(TooManyAttempts) as refused:
-        sign_in(limits, **who)
+        attempt(limits, **who)
     return refused.value
 
 
-def test_one_address_may_try_so_often_whomever_it_tries(limits):
-    for number in range(PER_MINUTE):
-        sign_in(limits, account=f"account {number}")
-    refusal(limits, account="another")
-    sign_in(limits, account="another", address="elsewhere")
-
-
-def test_a_familiar_address_has_the_same_bound(limits):
-    for _ in range(PER_MINUTE):
-        sign_in(limits, familiar=True)
-    refusal(limits, familiar=True)
-
-
 def test_strangers_together_may_try_one_account_so_often(limits):
-    for number in range(PER_MINUTE * STRANGERS):
-        sign_in(limits, address=f"stranger {number}")
-    refusal(limits, address="one more")
-    sign_in(limits, address="one more", account="another")
+    for _ in range(PER_MINUTE * STRANGERS):
+        sign_in(limits)
+    refusal(sign_in, limits)
+    sign_in(limits, account="another")
 
 
 def test_strangers_do_not_lock_the_owner_out(limits):
-    for number in range(PER_MINUTE * STRANGERS):
-        sign_in(limits, address=f"stranger {number}")
-    refusal(limits, address="one more")
-    sign_in(limits, address="where Ada lives", familiar=True)
+    for _ in range(PER_MINUTE * STRANGERS):
+        sign_in(limits)
+    refusal(sign_in, limits)
+    sign_in(limits, familiar=True)
 
 
 def test_the_owners_own_attempts_are_none_of_strangers(limits):
-    for number in range(PER_MINUTE * STRANGERS + 1):
-        sign_in(limits, address=f"Ada at {number}", familiar=True)
-    sign_in(limits, address="stranger")
+    for _ in range(PER_MINUTE * STRANGERS + 1):
+        sign_in(limits, familiar=True)
+    sign_in(limits)
+
+
+def test_changes_of_ones_own_record_are_counted(limits):
+    for _ in range(PER_MINUTE):
+        own_record(limits)
+    refusal(own_record, limits)
+    own_record(limits, account="bo")
 
 
 def test_attempts_are_counted_for_each_purpose_apart(limits):
     for _ in range(PER_MINUTE):
+        own_record(limits)
+    refusal(own_record, limits)
+    for _ in range(PER_MINUTE * STRANGERS):
         sign_in(limits)
-        limits.registration(address="home")
-        limits.password_change(account="home")
-    for refused in (
-        lambda: sign_in(limits),
-        lambda: limits.registration(address="home"),
-        lambda: limits.password_change(account="home"),
-    ):
-        with pytest.raises(TooManyAttempts):
-            refused()
-    limits.registration(address="elsewhere")
-    limits.password_change(account="elsewhere")
+    refusal(sign_in, limits)
+    own_record(limits, account="another")
+    sign_in(limits, account="another")
 
 
 def test_a_refusal_says_when_the_next_attempt_is_worth_making(limits, clock):
     for _ in range(PER_MINUTE):
-        sign_in(limits)
-    seconds = refusal(limits).seconds
+        own_record(limits)
+    seconds = refusal(own_record, limits).seconds
     assert 1 <= seconds <= 60
     # A window slides: what was tried in it counts less and less in the next.
     clock.shift(seconds + 60)
-    sign_in(limits)
+    own_record(limits)
 
 
 @pytest.mark.parametrize("shift", [0, 0.1, 59.9, 59.999])
 def test_it_never_says_at_once(limits, clock, shift):
     clock.shift(shift)
     for _ in range(PER_MINUTE):
-        sign_in(limits)
-    refused = refusal(limits)
+        own_record(limits)
+    refused = refusal(own_record, limits)
     assert refused.seconds >= 1
     assert str(refused.seconds) in str(refused)
 
@@ -136,8 +129,8 @@ def test_processes_that_share_a_storage_count_together():
     shared = MemoryStorage()
     one, other = (AttemptLimits(shared, per_minute=PER_MINUTE) for _ in range(2))
     for _ in range(PER_MINUTE):
-        sign_in(one)
-    refusal(other)
+        own_record(one)
+    refusal(own_record, other)
 
 
 @pytest.mark.parametrize("from_the_start", [True, False])
@@ -146,12 +139,12 @@ def test_while_redis_does_not_answer_a_process_counts_alone(caplog, from_the_sta
     limits = AttemptLimits(shared, per_minute=PER_MINUTE)
     if not from_the_start:
         for _ in range(PER_MINUTE):
-            sign_in(limits)
+            own_record(limits)
     shared.fails = True
     with caplog.at_level(logging.WARNING):
         for _ in range(PER_MINUTE):
-            sign_in(limits)
-        assert refusal(limits).seconds >= 1
+            own_record(limits)
+        assert refusal(own_record, limits).seconds >= 1
     assert {record.message for record in caplog.records} == {"counting alone"}
     assert "jumpy" not in caplog.text
 
@@ -161,10 +154,10 @@ def test_a_redis_that_did_not_answer_is_left_alone_for_a_while():
     limits = AttemptLimits(shared, per_minute=PER_MINUTE, clock=now)
     shared.fails = True
     for _ in range(PER_MINUTE):
-        sign_in(limits)
+        own_record(limits)
     assert shared.asked == 1
     now.seconds += REST_SECONDS
-    refusal(limits)
+    refusal(own_record, limits)
     assert shared.asked == 2
 
 
@@ -172,12 +165,12 @@ def test_when_redis_answers_again_its_count_is_the_one():
     shared, now = FailingStorage(), Seconds()
     limits = AttemptLimits(shared, per_minute=PER_MINUTE, clock=now)
     for _ in range(PER_MINUTE):
-        sign_in(limits)
+        own_record(limits)
     shared.fails = True
-    sign_in(limits)
+    own_record(limits)
     shared.fails = False
     now.seconds += REST_SECONDS
-    refusal(limits)
+    refusal(own_record, limits)
 
 
 class Poisoned(MemoryStorage):
@@ -206,22 +199,14 @@ class Unending(MemoryStorage):
 
 def test_a_count_that_never_ends_locks_nobody_out_for_longer_than_an_attempt():
     limits = AttemptLimits(Unending(), per_minute=PER_MINUTE)
-    refusal(limits)
+    refusal(own_record, limits)
     for _ in range(PER_MINUTE):
-        sign_in(limits)
-    refusal(limits)
+        own_record(limits)
+    refusal(own_record, limits)
 
 
 def test_what_is_no_count_is_not_taken_for_one():
     limits = AttemptLimits(Poisoned(), per_minute=PER_MINUTE)
     for _ in range(PER_MINUTE):
-        sign_in(limits)
-    assert refusal(limits)
-
-
-def test_changes_of_ones_own_record_are_counted(limits):
-    for _ in range(PER_MINUTE):
-        limits.own_record(account="ada")
-    with pytest.raises(TooManyAttempts):
-        limits.own_record(account="ada")
-    limits.own_record(account="bo")
+        own_record(limits)
+    assert refusal(own_record, limits)
