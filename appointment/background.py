@@ -66,7 +66,9 @@ class AppointmentBackground(Housekeeping):
         patient_id = read_event(event, source="patient", name="erased")["patient_id"]
 
         def forget(session: Session) -> None:
-            # First: bookings look for it, see Appointments.book.
+            # Its row first, as whoever meets the patient takes it; it goes in the end.
+            Known(session).meet(patient_id, now=self.clock())
+            # Before looking for appointments: bookings look for it, see Appointments.book.
             Erasures(session).remember(patient_id, now=self.clock())
             self._forget(session, patient_id)
 
@@ -99,13 +101,15 @@ class AppointmentBackground(Housekeeping):
     @timer(interval=SWEEP_SECONDS)
     def settle_erasures(self) -> None:
         """Look a last time at those who were erased, each in a transaction of its own: a program
-        of the version before this one may have booked for them meanwhile, without looking."""
+        of the version before this one may have booked for them meanwhile, without looking, or have
+        erased them, without forgetting them here."""
         before = self.clock() - SETTLED_AFTER
         waiting = self.store.transact(
             lambda session: Erasures(session).unsettled(before=before, limit=BATCH)
         )
         for patient_id in waiting:
             self._settle(patient_id)
+        self.store.transact(lambda session: Known(session).forget_erased(limit=BATCH))
 
     def _check_coverage(self, told: Mapping[str, Any]) -> None:
         # Not by what the event says: several may come out of turn, and the last one counts.

@@ -37,7 +37,7 @@ def ask_of(ask: Ask, parties: Parties, services: Sequence[str], *, now: datetime
         availability=availability,
         open=(),
         told=(*parties.told, *services),
-        told_at=now,
+        told_at=parties.told_at or now,
     )
 
 

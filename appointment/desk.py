@@ -1,7 +1,9 @@
 """What is done about appointments: each change with its event and its line of history.
 
-Locks are taken in one order everywhere: the kept answer, the doctor's checked timetable, the
-appointment, the erasure, the claims.
+Locks are taken in one order everywhere: the kept answer, ``checked_timetable``, ``known_patient``,
+``kept_timetable``, the appointment, the erasure, the claims. Only who is told of an erasure says
+so before looking for appointments: should that meet a booking of the same patient, the database
+may have to end one of the two, which is tried again whole.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,7 +33,6 @@ from config.messaging.call import Call
 from schemas.accounts import DOCTOR, PATIENT
 from schemas.errors import (
     AppointmentNotFound,
-    InvalidInput,
     PatientBusy,
     SlotTaken,
     TooLate,
@@ -40,7 +41,7 @@ from schemas.errors import (
     UnknownPatient,
 )
 from schemas.fields import as_instant
-from schemas.local_time import instant_of
+from schemas.local_time import has_offset, instant_of
 from schemas.statuses import CANCELLED
 from schemas.timetable import Timetable
 from schemas.versions import Versions, check_version
@@ -65,6 +66,7 @@ class Desk:
     ) -> None:
         self._session = session
         self._appointments = Appointments(session)
+        self._known = Known(session)
         self._call = call
         self._notice: int = config["CANCEL_NOTICE_MINUTES"]
         self._leads: tuple[int, ...] = config["REMINDER_MINUTES"]
@@ -81,11 +83,12 @@ class Desk:
         """:param wanted: the loaded fields of an ``AppointmentSchema``.
         :raises InvalidInput, UnknownPatient, UnknownDoctor, NotBookable: and nothing is stored.
         :raises OutOfDate: when the doctor's timetable is another one by now, or it was not asked
-            for and would refuse it.
+            for and would refuse it, or say what a local time means.
         """
         when = self._when(wanted, parties)
         start, minutes = when["starts_at"], when["duration_minutes"]
         self._hold_timetable(parties)
+        self._known.keep(parties)
         offers = self._offers(parties)
         offers.check(start, minutes, patient_id=wanted["patient_id"])
         fields = {**wanted, **when, **self._planned(start, parties)}
@@ -115,6 +118,7 @@ class Desk:
         """
         if parties:
             self._hold_timetable(parties)
+            self._known.keep(parties)
         found = self._to_change(appointment_id, versions)
         moves = self._moves(found, changes, parties)
         described = changes.get("description", found.description) != found.description
@@ -212,13 +216,10 @@ class Desk:
             self._tell("covered", found)
 
     def _when(self, wanted: Mapping[str, Any], parties: Parties) -> dict[str, Any]:
-        try:
-            return _period_of(wanted, parties.timetable)
-        except InvalidInput:
-            if parties.kept:
-                # Where the doctor is now, this local time may be one.
-                raise OutOfDate() from None
-            raise
+        if parties.kept and not has_offset(wanted["starts_at"]):
+            # The doctor may be in another time zone by now.
+            raise OutOfDate()
+        return _period_of(wanted, parties.timetable)
 
     def _planned(self, start: datetime, parties: Parties) -> dict[str, Any]:
         return {
@@ -233,7 +234,6 @@ class Desk:
             version=parties.schedule_version,
             alone=bool(parties.timetable.gap),
         )
-        Known(self._session).keep(parties)
 
     def _offers(self, parties: Parties) -> Offers:
         return Offers(
@@ -241,7 +241,7 @@ class Desk:
             parties.timetable,
             doctor_id=parties.doctor_id,
             now=self._now,
-            kept=parties.kept,
+            final=parties.final,
         )
 
     def _check_notice(self, found: Appointment, refusal: type[TooLate]) -> None:

@@ -4,10 +4,12 @@ An appointment takes all the 5-minute buckets that it touches, so what is busy i
 ones: then the judgement of a booking and its claims agree.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from appointment.domain import BUCKET, LAST, whole_buckets
@@ -19,6 +21,8 @@ from schemas.timetable import MINUTE, Period
 LONGEST = LONGEST_MINUTES * MINUTE
 # Nothing was booked before; near the beginning of the calendar, adding to an instant overflows.
 FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+# Ids are counted from 1.
+NO_APPOINTMENT = 0
 
 
 class Diary:
@@ -39,11 +43,10 @@ class Diary:
 
         :param apart_from: the id of an appointment that does not count.
         """
-        wanted = Appointment.doctor_id.in_(doctor_ids)
         busy: dict[int, list[Period]] = {doctor_id: [] for doctor_id in doctor_ids}
-        for doctor_id, starts_at, ends_at in self._session.execute(_taken(
-            Appointment.doctor_id, wanted, since=since, until=until, apart_from=apart_from
-        )):
+        for doctor_id, starts_at, ends_at in self._taken(
+            Appointment.doctor_id, doctor_ids, since=since, until=until, apart_from=apart_from
+        ):
             busy[doctor_id].append(whole_buckets(starts_at, ends_at))
         return busy
 
@@ -51,10 +54,9 @@ class Diary:
         self, patient_id: int, *, since: datetime, until: datetime, apart_from: int | None = None
     ) -> list[Period]:
         """As ``busy``."""
-        wanted = Appointment.patient_id == patient_id
-        found = self._session.execute(_taken(
-            Appointment.patient_id, wanted, since=since, until=until, apart_from=apart_from
-        ))
+        found = self._taken(
+            Appointment.patient_id, [patient_id], since=since, until=until, apart_from=apart_from
+        )
         return [whole_buckets(starts_at, ends_at) for _, starts_at, ends_at in found]
 
     def overlapping(self, doctor_id: int, periods: Sequence[Period]) -> list[list[int]]:
@@ -77,32 +79,54 @@ class Diary:
             for since, until in periods
         ]
 
+    def _taken(
+        self,
+        party: InstrumentedAttribute[int],
+        whose: Collection[int],
+        *,
+        since: datetime,
+        until: datetime,
+        apart_from: int | None,
+    ) -> Iterable[Row[int, datetime, datetime]]:
+        # A bucket more on both ends, for what reaches into the period with part of its last one.
+        since, until = max(since, FIRST) - BUCKET, min(until, LAST) + BUCKET
+        return self._session.execute(_taken_by(party), {
+            "whose": list(whose),
+            "earliest": _earliest(since),
+            "since": since,
+            "until": until,
+            "apart_from": apart_from or NO_APPOINTMENT,
+        })
 
-def _taken(
-    party: InstrumentedAttribute[int],
-    wanted: ColumnElement[bool],
-    *,
-    since: datetime,
-    until: datetime,
-    apart_from: int | None,
-) -> Select[int, datetime, datetime]:
-    # A bucket more on both ends, for what reaches into the period with part of its last one.
-    taken = (
+
+@cache
+def _taken_by(party: InstrumentedAttribute[int]) -> Select[int, datetime, datetime]:
+    """Made once, since making it takes longer than what the database does about it."""
+    return (
         select(party, Appointment.starts_at, Appointment.ends_at)
         .where(
-            wanted,
+            party.in_(bindparam("whose", expanding=True)),
             Appointment.status != CANCELLED,
-            _meets(max(since, FIRST) - BUCKET, min(until, LAST) + BUCKET),
+            Appointment.id != bindparam("apart_from"),
+            _overlaps(bindparam("earliest"), bindparam("since"), bindparam("until")),
         )
         .order_by(party, Appointment.starts_at)
     )
-    return taken if apart_from is None else taken.where(Appointment.id != apart_from)
 
 
 def _meets(since: datetime, until: datetime) -> ColumnElement[bool]:
-    """Overlaps ``[since, until)``; the index on starts is read no further back than it must be."""
+    return _overlaps(_earliest(since), since, until)
+
+
+def _overlaps(earliest: Any, since: Any, until: Any) -> ColumnElement[bool]:
+    """``[since, until)``; the index on starts is read no further back than it must be."""
     return and_(
         Appointment.starts_at < until,
         Appointment.ends_at > since,
-        Appointment.starts_at > max(since, FIRST) - LONGEST,
+        Appointment.starts_at > earliest,
     )
+
+
+def _earliest(since: datetime) -> datetime:
+    """What starts no later is over by then."""
+    return max(since, FIRST) - LONGEST

@@ -25,7 +25,8 @@ class Inquiry:
     def __init__(self, ask: Ask, *, clock: Callable[[], datetime]) -> None:
         self._ask = ask
         self._clock = clock
-        self._known: Parties | None = None
+        # By what is known here; there is no asking before it was looked at.
+        self._known: Parties
         self._asked: Parties | None = None
 
     def parties(self, session: Session, *, patient_id: int, doctor_id: int) -> Parties:
@@ -43,16 +44,16 @@ class Inquiry:
         :raises Unavailable: when there is no answer, nor anything known that would do instead.
         """
         known = self._asked or self._known
-        if known is None:
-            return
-        now = self._clock()
+        if known.unanswered:
+            raise Unavailable(DOCTOR)
+        who, now = known.open or (DOCTOR,), self._clock()
         try:
-            self._asked = ask_of(self._ask, known, known.open or (DOCTOR,), now=now)
+            self._asked = ask_of(self._ask, known, who, now=now)
         except Unavailable:
-            # What was told long ago is better than nothing; what is out of date is not.
-            if not (known.open and known.patient_known and known.availability):
+            # What was told long ago is better than nothing, and may be enough to refuse by.
+            if not (known.patient_known and known.availability):
                 raise
-            self._asked = replace(known, open=())
+            self._asked = replace(known, open=(), unanswered=who == (DOCTOR,))
 
     def _settled(
         self, session: Session, patient_id: int, doctor_id: int, *, who: tuple[str, ...]

@@ -10,7 +10,8 @@ doctor the timetable: nothing that says who they are. What keeps it from being w
   what was checked, and a booking that had read one finds it out of date (see ``timetables``).
 - What was stored by the doctor service a moment ago, and not yet told, is not known here. Who is
   booked by the timetable before it is found by the check that is to come, and is ``uncovered``.
-  Nobody is refused by a kept timetable: it is asked for, and then judges.
+  Nobody is refused by a kept timetable, and no local time is read by it: it is asked for, and then
+  judges. Only that a time is taken is told by what is kept, when the doctor service is silent.
 - What was told too long ago is asked for; only when nobody answers, it counts for longer.
 """
 
@@ -22,7 +23,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from appointment.domain import PATIENT_KEPT_FOR, TIMETABLE_KEPT_FOR, is_recent
-from appointment.models import AppointmentBase, KeptTimetable, KnownPatient
+from appointment.models import AppointmentBase, Erasure, KeptTimetable, KnownPatient
 from appointment.parties import DOCTOR, PATIENT, Parties, hours_of
 from config.database import RecordId
 
@@ -81,9 +82,19 @@ class Known:
         again = update(KnownPatient).where(KnownPatient.patient_id == patient_id)
         self._put(again.values(known_at=now), KnownPatient(patient_id=patient_id, known_at=now))
 
-    def forget(self, patient_id: int) -> None:
-        gone = delete(KnownPatient).where(KnownPatient.patient_id == patient_id)
+    def forget(self, *patient_ids: int) -> None:
+        gone = delete(KnownPatient).where(KnownPatient.patient_id.in_(patient_ids))
         self._session.execute(gone.execution_options(synchronize_session=False))
+
+    def forget_erased(self, *, limit: int) -> None:
+        """Some of those whom a program of the version before this one has erased: it knew nothing
+        of what is kept here."""
+        erased = select(KnownPatient.patient_id).join(
+            Erasure, Erasure.patient_id == KnownPatient.patient_id
+        )
+        found = self._session.scalars(erased.limit(limit)).all()
+        if found:
+            self.forget(*sorted(found))
 
     def keep_timetable(self, availability: str, *, now: datetime) -> None:
         """Instead of what is kept, unless that is newer. Call while the timetable is held."""

@@ -42,7 +42,7 @@ class Offers:
     ``minutes`` that are ``None`` mean a slot of the timetable. ``apart_from`` is the id of an
     appointment that does not count: the one that is to be moved.
 
-    :param kept: whether the timetable is one of earlier: by it nobody is refused.
+    :param final: the refusals that this timetable will do for; instead of others, it is OutOfDate.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class Offers:
         *,
         doctor_id: int,
         now: datetime,
-        kept: bool = False,
+        final: tuple[type[NotBookable], ...] = (NotBookable,),
     ) -> None:
         self._diary = Diary(session)
         self._timetable = timetable
         self._doctor_id = doctor_id
         self._now = now
-        self._kept = kept
+        self._final = final
 
     def slots(self, since: datetime, until: datetime, minutes: int | None = None) -> list[datetime]:
         """The starts in ``[since, until)`` that can be booked, in order."""
@@ -134,7 +134,7 @@ class Offers:
 
         :raises OutOfDate: when the timetable might be.
         """
-        if self._kept:
+        if not issubclass(kind, self._final):
             raise OutOfDate()
         start, end = period(start, minutes=self._minutes(minutes), field="date")
         around = self._around(start, end)

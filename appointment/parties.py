@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
-from schemas.errors import UnknownDoctor, UnknownPatient
+from schemas.errors import NotBookable, PatientBusy, SlotTaken, UnknownDoctor, UnknownPatient
 from schemas.schedule import timetable_of
 from schemas.timetable import Timetable
 
@@ -32,6 +32,7 @@ class Parties:
     :param availability: the doctor service's, as JSON; None when it knows no such doctor.
     :param open: the services that must be asked before any of this counts.
     :param told: those that were asked for this appointment, no earlier than ``told_at``.
+    :param unanswered: whether the doctor's was asked for it, and did not answer.
     """
 
     patient_id: int
@@ -41,11 +42,22 @@ class Parties:
     open: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
     told_at: datetime | None = None
+    unanswered: bool = False
 
     @property
     def kept(self) -> bool:
         """Whether the timetable is one of earlier, and may have changed since."""
         return DOCTOR not in self.told
+
+    @property
+    def final(self) -> tuple[type[NotBookable], ...]:
+        """With what an appointment can be refused, without asking for the timetable again."""
+        if not self.kept:
+            return (NotBookable,)
+        if not self.unanswered:
+            return ()
+        # No timetable makes room for two at once; the gap between them is one of its rules.
+        return (PatientBusy,) if self.timetable.gap else (SlotTaken, PatientBusy)
 
     @property
     def timetable(self) -> Timetable:

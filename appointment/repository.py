@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -16,6 +16,13 @@ from config.messaging.outbox_tables import outbox_row
 from schemas.errors import AppointmentNotFound, NotBookable, UnknownPatient
 from schemas.events import envelope
 from schemas.statuses import BOOKED, CANCELLED
+
+# Made once, as the statement in ``known``.
+_ERASED = (
+    select(Erasure.patient_id)
+    .where(Erasure.patient_id == bindparam("patient_id"))
+    .with_for_update(read=True)
+)
 
 
 class Appointments:
@@ -194,8 +201,7 @@ class Erasures:
 
     def include(self, patient_id: int) -> bool:
         """Whether the patient was erased; an erasure under way is waited for."""
-        erased = select(Erasure.patient_id).where(Erasure.patient_id == patient_id)
-        return self._session.scalar(erased.with_for_update(read=True)) is not None
+        return self._session.scalar(_ERASED, {"patient_id": patient_id}) is not None
 
     def unsettled(self, *, before: datetime, limit: int) -> Sequence[int]:
         """Patients who were erased ``before``, and were not looked at since."""

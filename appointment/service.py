@@ -45,6 +45,8 @@ from schemas.versions import load_versions
 
 # How often a doctor's timetable may change under one booking.
 TRIES = 3
+# Made once: it takes longer than to read one appointment by it.
+_APPOINTMENT = AppointmentSchema()
 
 
 class AppointmentService:
@@ -67,7 +69,7 @@ class AppointmentService:
         :raises InvalidInput, UnknownPatient, UnknownDoctor, NotBookable, Unavailable: and nothing
             is stored.
         """
-        wanted = load(AppointmentSchema(), appointment)
+        wanted = load(_APPOINTMENT, appointment)
 
         def decide(session: Session, inquiry: Inquiry) -> Appointment:
             parties = inquiry.parties(
@@ -283,7 +285,7 @@ class AppointmentService:
 
 
 def _dump(appointment: object) -> dict[str, Any]:
-    return dict(AppointmentSchema().dump(appointment))
+    return dict(_APPOINTMENT.dump(appointment))
 
 
 def _who_would_meet(

@@ -5,11 +5,15 @@ made they hold the doctor's row, so that whoever checks a change of it sees all 
 the one before, and those that come later find that theirs is out of date.
 """
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from appointment.models import CheckedTimetable
+
+# Made once, as the statement in ``known``.
+_OF_DOCTOR = select(CheckedTimetable).where(CheckedTimetable.doctor_id == bindparam("doctor_id"))
+_SHARED, _ALONE = _OF_DOCTOR.with_for_update(read=True), _OF_DOCTOR.with_for_update()
 
 
 class OutOfDate(Exception):
@@ -29,7 +33,8 @@ class Timetables:
             appointments from overlapping, but say nothing of the gap between them.
         :raises OutOfDate: when a later one was checked already; roll the whole transaction back.
         """
-        if self._locked(doctor_id, shared=not alone).schedule_version > version:
+        wanted = _ALONE if alone else _SHARED
+        if self._locked(doctor_id, wanted).schedule_version > version:
             raise OutOfDate()
 
     def begin_check(self, doctor_id: int, version: int) -> bool:
@@ -37,22 +42,17 @@ class Timetables:
 
         Waits for bookings under way; none is made until this transaction ends.
         """
-        checked = self._locked(doctor_id, shared=False)
+        checked = self._locked(doctor_id, _ALONE)
         if checked.schedule_version >= version:
             return False
         checked.schedule_version = version
         return True
 
-    def _locked(self, doctor_id: int, *, shared: bool) -> CheckedTimetable:
-        wanted = (
-            select(CheckedTimetable)
-            .where(CheckedTimetable.doctor_id == doctor_id)
-            .with_for_update(read=shared)
-        )
-        found = self._session.scalar(wanted)
+    def _locked(self, doctor_id: int, wanted: Select[CheckedTimetable]) -> CheckedTimetable:
+        found = self._session.scalar(wanted, {"doctor_id": doctor_id})
         if found is None:
             self._make(doctor_id)
-            found = self._session.scalars(wanted).one()
+            found = self._session.scalars(wanted, {"doctor_id": doctor_id}).one()
         return found
 
     def _make(self, doctor_id: int) -> None:

@@ -228,6 +228,9 @@ class Cache:
         kept = _ticket_of(found)
         if found is None or kept is None or kept.number <= look.floor:
             return look
+        # Kept late, or put back: the floors of its time may be gone.
+        if self._clock() - kept.at > KEPT_SECONDS:
+            return look
         opening = partial(self._opened, place, kept, bytes(found[_HEADER.size:]))
         return Look(place, ticket, look.floor, Copy(kept, look.covers(kept), opening))
 

@@ -39,6 +39,10 @@ class GatheredSocket:
     def sendall(self, data: bytes) -> None:
         self._waiting.append(data)
 
+    def sendfile(self, *args: Any) -> Any:
+        self.flush()
+        return self._sock.sendfile(*args)
+
     def flush(self) -> None:
         """:raises OSError: when the client has gone."""
         waiting, self._waiting = b"".join(self._waiting), []

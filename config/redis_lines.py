@@ -6,6 +6,7 @@ well is thrown away, so the others are clean.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from redis import Redis
@@ -19,7 +20,9 @@ class RedisLines:
     """Those of one client; one for each trip that is under way."""
 
     def __init__(self, redis: Redis) -> None:
-        self._new = redis.connection_pool.make_connection
+        pool = redis.connection_pool
+        # Not by the pool: it counts those that it has made, and never takes one back that broke.
+        self._new = partial(pool.connection_class, **pool.connection_kwargs)
         self._idle: list[Any] = []
 
     def send(self, commands: Sequence[Command]) -> list[Any]:

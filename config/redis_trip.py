@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from redis.exceptions import NoScriptError, RedisError
 
-from config.redis_lines import RedisLines
+from config.redis_lines import Command, RedisLines
 
 _log = logging.getLogger("redis")
 
@@ -22,6 +22,8 @@ Told = TypeVar("Told")
 
 # So long is a Redis that did not answer left alone, so that not every request waits for it.
 REST_SECONDS = 5.0
+# Who did not try for longer cannot tell that it was away all the time.
+UNTRIED_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Trips:
         self._redis = redis
         self._clock = clock
         self._lost_at: float | None = None
-        self._tried_at = 0.0
+        self._tried_at = self._failed_at = 0.0
 
     def ask(self, *questions: Question[Any], insist: bool = False) -> list[Any]:
         """What each was answered with, or what this process knows by itself.
@@ -85,7 +87,7 @@ class Trips:
         ]
 
     def lost_seconds(self) -> float:
-        """How long Redis has not been reached from here; 0 while it is, or was not asked."""
+        """How long it was tried in vain without a pause; 0 while Redis is reached or not asked."""
         if self._redis is None:
             return math.inf
         return 0.0 if self._lost_at is None else self._clock() - self._lost_at
@@ -94,13 +96,14 @@ class Trips:
         return self._lost_at is not None and self._clock() < self._tried_at + REST_SECONDS
 
     def _lose(self, failure: Exception, began: float) -> None:
-        self._tried_at = self._clock()
         if self._lost_at is None:
-            self._lost_at = began
             _log.warning("going on alone", extra={"error": type(failure).__name__})
+        if self._lost_at is None or began > self._failed_at + UNTRIED_SECONDS:
+            self._lost_at = began
+        self._tried_at = self._failed_at = self._clock()
 
     def _answers(self, redis: RedisLines, questions: Sequence[Question[Any]]) -> list[Any]:
-        answers = _sent(redis, questions, lambda script: ("EVALSHA", script.sha))
+        answers = redis.send(_commands(questions, lambda script: ("EVALSHA", script.sha)))
         unknown = [
             each for each, answer in zip(questions, answers, strict=True)
             if isinstance(answer, NoScriptError)
@@ -109,9 +112,9 @@ class Trips:
             return answers
         # A Redis that was started anew. What it has saved may be older than what it told.
         doubtful = [key for each in unknown if not each.lasts for key in each.keys]
-        if doubtful:
-            self._forget(redis, doubtful)
-        again = iter(_sent(redis, unknown, lambda script: ("EVAL", script.text)))
+        forgetting: list[Command] = [("DEL", *doubtful)] if doubtful else []
+        running = _commands(unknown, lambda script: ("EVAL", script.text))
+        again = iter(redis.send([*forgetting, *running])[len(forgetting):])
         return [next(again) if isinstance(each, NoScriptError) else each for each in answers]
 
     def _told(self, redis: RedisLines, question: Question[Told], answer: Any) -> Told:
@@ -132,11 +135,7 @@ class Trips:
             _log.warning("not forgotten", extra={"error": type(failure).__name__})
 
 
-def _sent(
-    redis: RedisLines,
-    questions: Sequence[Question[Any]],
-    command: Callable[[Script], tuple[str, str]],
-) -> list[Any]:
-    return redis.send([
-        (*command(each.script), len(each.keys), *each.keys, *each.args) for each in questions
-    ])
+def _commands(
+    questions: Sequence[Question[Any]], how: Callable[[Script], tuple[str, str]]
+) -> list[Command]:
+    return [(*how(each.script), len(each.keys), *each.keys, *each.args) for each in questions]

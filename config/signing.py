@@ -12,9 +12,6 @@ from config.keys import KeyRing
 # So far apart may the clocks of two machines be: a text may seem to be signed in the future.
 CLOCKS_DIFFER = timedelta(seconds=30)
 
-# So many texts, of some hundred bytes each.
-REMEMBERED = 2000
-
 
 def signing_keys(ring: KeyRing, purpose: str) -> list[bytes]:
     """Oldest first: the last one signs, all of them verify."""
@@ -30,12 +27,13 @@ def signer(ring: KeyRing, purpose: str) -> "Signer":
 class Signer:
     """Signs plain JSON values for one purpose, which is no good for another.
 
-    What has been verified is remembered: the same text comes with every request of a caller.
+    :param remembered: of how many texts it is remembered that they were verified; for those that
+        come again and again.
     """
 
-    def __init__(self, ring: KeyRing, purpose: str) -> None:
+    def __init__(self, ring: KeyRing, purpose: str, *, remembered: int = 0) -> None:
         self._serializer = URLSafeTimedSerializer(signing_keys(ring, purpose), salt=purpose)
-        self._verified = lru_cache(REMEMBERED)(
+        self._verified = lru_cache(remembered)(
             partial(self._serializer.loads, return_timestamp=True)
         )
 

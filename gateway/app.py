@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -121,7 +122,7 @@ class Application:
         response.headers.extend(SECURITY_HEADERS)
         if visit.rate:
             response.headers.extend(visit.rate.headers)
-        if visit.outdated:
+        if visit.outdated and response.status_code < HTTPStatus.BAD_REQUEST:
             response.headers["Age"] = str(visit.outdated.age(now=time.time()))
             response.headers["Warning"] = OUTDATED
         response.headers["X-Correlation-Id"] = visit.correlation

@@ -1,16 +1,19 @@
 """Which records the gateway keeps copies of, and what changes them.
 
-Not appointments: their descriptions change without an event, and what is booked by is asked anew.
+Not appointments: their descriptions change without an event.
 """
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from config.cache import Look, Place, Ticket
 from config.encryption import Vault
+from schemas.errors import SchedulingError, Unavailable
 
 # What they are kept and sealed under, beside what others keep in Redis.
 CACHE = "gateway-copies"
@@ -74,6 +77,10 @@ def session_place(session_id: str, account_id: int, vault: Vault) -> Place:
     return Place(f"session/{digest}", (ACCOUNT.format(account_id),))
 
 
+class Lost(Exception):
+    """Who read for the others got no answer."""
+
+
 @dataclass(frozen=True)
 class _Flight:
     ticket: Ticket | None
@@ -88,22 +95,37 @@ class Flights:
         self._under_way: dict[str, _Flight] = {}
 
     def read(self, look: Look, ask: Callable[[], Any], *, seconds: float) -> Any:
-        """What ``ask`` returns, or returned for somebody else meanwhile."""
-        name = look.place.name
-        flight = self._under_way.get(name)
-        if flight and look.covers(flight.ticket):
+        """What ``ask`` returns or raises, now or for somebody else meanwhile; where nobody answered
+        them, it is asked again, by one of those who waited."""
+        until = time.monotonic() + seconds
+        while self._joins(look):
+            flight = self._under_way[look.place.name]
             try:
-                return flight.landed.result(seconds)
-            except Exception:  # theirs, such as a deadline that came sooner than ours
-                return ask()
+                return flight.landed.result(until - time.monotonic())
+            except (Lost, TimeoutError):
+                if time.monotonic() >= until:
+                    break
+        return self._read(look, ask)
+        return self._read(look, ask)
+
+    def _joins(self, look: Look) -> bool:
+        flight = self._under_way.get(look.place.name)
+        return flight is not None and look.covers(flight.ticket)
+
+    def _read(self, look: Look, ask: Callable[[], Any]) -> Any:
+        name = look.place.name
         own = self._under_way[name] = _Flight(look.ticket)
+        outcome: Callable[[], None] = partial(own.landed.set_exception, Lost())
         try:
             found = ask()
-        except BaseException as failure:
-            own.landed.set_exception(failure)
+            outcome = partial(own.landed.set_result, found)
+            return found
+        except Unavailable:
+            raise
+        except SchedulingError as refusal:
+            outcome = partial(own.landed.set_exception, refusal)
             raise
         finally:
             if self._under_way.get(name) is own:
                 del self._under_way[name]
-        own.landed.set_result(found)
-        return found
+            outcome()

@@ -8,8 +8,8 @@ from gateway.request import ApiRequest
 
 METHODS = "GET, POST, PUT, PATCH, DELETE"
 SENT = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Correlation-Id"
-READABLE = "Content-Disposition, ETag, Idempotent-Replayed, Link, Location, RateLimit, " \
-    "RateLimit-Policy, Retry-After, X-Correlation-Id"
+READABLE = "Age, Content-Disposition, ETag, Idempotent-Replayed, Link, Location, RateLimit, " \
+    "RateLimit-Policy, Retry-After, Warning, X-Correlation-Id"
 PREFLIGHT_SECONDS = "600"
 
 

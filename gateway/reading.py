@@ -3,7 +3,6 @@
 Where the service cannot be asked, an older copy is shown for what it is.
 """
 
-import time
 from typing import Any
 
 from config.cache import Copy, Look, Place
@@ -12,9 +11,6 @@ from config.messaging.call import DeadlineExceeded
 from gateway.cache import KINDS, Kind, list_place, record_place
 from gateway.visit import Visit
 from schemas.errors import Unavailable
-
-# So long a service that did not answer lately is waited for by who has a copy.
-PATIENCE_SECONDS = 1.0
 
 
 def read(visit: Visit, kind: str, record_id: int) -> dict[str, Any]:
@@ -30,30 +26,23 @@ def read_list(visit: Visit, kind: str, *asked: Any) -> dict[str, Any]:
 def _read(visit: Visit, kind: str, place: Place, asked: tuple[Any, ...]) -> dict[str, Any]:
     look = visit.looks.get(place.name) or _look(visit, place)
     known = _opened(look.copy) if look.copy and look.copy.current else None
-    if known is None:
-        return _asked(visit, kind, look, asked, until=visit.deadline)
-    if _left_alone(visit, KINDS[kind]):
-        # Somebody must find out when it is back; meanwhile the reader is told what this is.
-        until = min(visit.deadline, time.time() + PATIENCE_SECONDS)
-        return _asked(visit, kind, look, asked, until=until)
+    # While a service is left alone, one at a time finds out whether it is back; the others are told
+    # at once that what they are shown is a copy.
+    if known is None or _left_alone(visit, KINDS[kind]):
+        return _asked(visit, kind, look, asked)
     return known
 
 
-def _asked(
-    visit: Visit, kind: str, look: Look, asked: tuple[Any, ...], *, until: float
-) -> dict[str, Any]:
-    """Of its service; an older copy, for what it is, when that does not answer by then."""
+def _asked(visit: Visit, kind: str, look: Look, asked: tuple[Any, ...]) -> dict[str, Any]:
+    """Of its service; an older copy, for what it is, when that does not answer."""
 
     def ask() -> dict[str, Any]:
-        service, method = KINDS[kind].service, KINDS[kind].method
-        key = visit.request.idempotency_key()
-        answer = visit.rpc().ask(service, method, *asked, key=key, deadline=until)
-        found: dict[str, Any] = answer.result()
+        found: dict[str, Any] = visit.ask(KINDS[kind].service, KINDS[kind].method, *asked).result()
         visit.office.cache.keep(look, found)
         return found
 
     try:
-        return dict(visit.office.flights.read(look, ask, seconds=until - time.time()))
+        return dict(visit.office.flights.read(look, ask, seconds=visit.seconds_left))
     except (Unavailable, DeadlineExceeded):
         outdated = _opened(look.copy)
         if outdated is None:

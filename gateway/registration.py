@@ -60,8 +60,11 @@ def register(visit: Visit, body: dict[str, Any]) -> Answer:
         raise
     except SchedulingError:
         visit.run(lambda transaction: _give_up(transaction, login))
+        visit.sessions_changed(login.account_id)
         raise
     visit.run(lambda transaction: _finish(transaction, login, patient_id))
+    # They may have signed in before it was finished.
+    visit.sessions_changed(login.account_id)
     return answer
 
 

@@ -35,7 +35,7 @@ _log = logging.getLogger("gateway")
 
 ACCOUNT = "account"
 # Who changes a timetable waits so long for bookings to know of it.
-RENEW_SECONDS = 1.0
+TOLD_SECONDS = 1.0
 
 
 @dataclass(kw_only=True)
@@ -174,7 +174,7 @@ class Visit:
     def _renew_timetable(self, doctor_id: int) -> None:
         """The appointment service keeps the one it knows; the event that tells it of another comes
         a moment later than the answer to who has changed it."""
-        soon = min(self.deadline, time.time() + RENEW_SECONDS)
+        soon = min(self.deadline, time.time() + TOLD_SECONDS)
         try:
             self.rpc().ask("appointment", "renew", doctor_id, key=self.correlation, deadline=soon)
         except Unavailable:

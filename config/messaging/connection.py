@@ -64,7 +64,7 @@ def read_by_itself(connection: Connection) -> FrameReader:
     driver = connection.connection
     # Else each publishing begins with a read, which spins while half a frame is here.
     driver.client_properties = {}
-    return read_ahead(driver.transport)
+    return read_ahead(driver.transport, frame_max=driver.frame_max)
 
 
 def shut(opened: Any) -> None:

@@ -136,7 +136,7 @@ class QueueConsumer(StockQueueConsumer):
 
     def _hand_over(self, provider: Any, body: Any, message: Message) -> None:
         """In a thread of its own, which costs something, only if the provider may have to wait."""
-        if getattr(provider, "only_spawns", False) and self.container._worker_pool.free() > 0:
+        if getattr(provider, "only_spawns", False) and _has_place(self.container._worker_pool):
             provider.handle_message(body, message)
         else:
             self.handle_message(provider, body, message)
@@ -201,6 +201,12 @@ class QueueConsumer(StockQueueConsumer):
             self._gt.wait()
         except (*BROKEN, QueueConsumerStopped) as ending:
             _log.debug("consumer ended", extra={"error": type(ending).__name__})
+
+
+def _has_place(pool: Any) -> bool:
+    """Whether who comes now need not wait. Behind others that do, eventlet has it wait even while
+    places are free: those are for them, as soon as they have their turn."""
+    return bool(0 < pool.free() == pool.sem.balance)
 
 
 def _cancel(consumer: Any) -> None:

@@ -45,8 +45,9 @@ class Convoy:
             return frames, leads
 
     def send(self, *, seconds: float) -> None:
-        """All that waits, until nothing does; for one caller at a time."""
-        while frames := self._taken():
+        """All that waits now; for one caller at a time. Who joins meanwhile leads, and has a turn
+        of its own: else this one might send for others without end."""
+        if frames := self._taken():
             with self._transport.having_timeout(seconds):
                 self._transport.write(frames)
 

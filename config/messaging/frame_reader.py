@@ -16,10 +16,15 @@ _END = 0xCE
 
 
 class FrameReader:
-    """Stands in for ``read_frame`` of ``transport``, whose socket is connected already."""
+    """Stands in for ``read_frame`` of ``transport``, whose socket is connected already.
 
-    def __init__(self, transport: Any) -> None:
+    :param frame_max: as agreed upon. Twice as much is let pass: the broker adds to headers, however
+        large they are, and what it delivers must not end whoever it is for.
+    """
+
+    def __init__(self, transport: Any, *, frame_max: int) -> None:
         self._transport = transport
+        self._most = 2 * frame_max
         self._receive = transport.sock.recv
         self._read = b""
         self._at = 0
@@ -48,10 +53,15 @@ class FrameReader:
         return int(_BEFORE + length + _AFTER)
 
     def _take_more(self, *, at_least: int) -> None:
+        if at_least > self._most:
+            # Waiting for it would need as much memory as that number says: up to 4 GB.
+            raise UnexpectedFrame("a frame is larger than any may be")
         try:
             came = self._receive(max(at_least, AT_ONCE))
         except OSError as failure:
-            self._transport.connected = _only_late(failure)
+            # Else as it was: who writes may have ended it.
+            if not _only_late(failure):
+                self._transport.connected = False
             raise
         if not came:
             self._transport.connected = False
@@ -65,8 +75,8 @@ def _only_late(failure: OSError) -> bool:
     return late or isinstance(failure, ssl.SSLError) and "timed out" in str(failure)
 
 
-def read_ahead(transport: Any) -> FrameReader:
+def read_ahead(transport: Any, *, frame_max: int) -> FrameReader:
     """From now on, ``transport`` reads with one of these."""
-    reader = FrameReader(transport)
+    reader = FrameReader(transport, frame_max=frame_max)
     transport.read_frame = reader.read_frame
     return reader

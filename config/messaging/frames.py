@@ -15,7 +15,7 @@ from amqp.exceptions import AMQPError
 from amqp.method_framing import frame_handler
 from amqp.serialization import decode_properties_basic
 
-Frame = tuple[int, int, bytes]
+from config.messaging.frame_reader import Frame
 
 # The content type of a message whose own properties are not to be read.
 UNREADABLE = "application/x-unreadable"

@@ -48,43 +48,56 @@ class Outgoing:
     def _leave_now(self) -> None:
         """At the end of the turn, in the hub itself, where nothing may wait: a thread for each turn
         costs more than the sending. What is not taken at once, a thread sends."""
-        # TLS may have to read before it can write.
-        if isinstance(self._transport, TCPTransport) and not self._leaving:
-            self._send_at_once(self._transport)
-        if self._frames:
-            eventlet.spawn_n(self.send)
+        try:
+            # TLS may have to read before it can write.
+            if isinstance(self._transport, TCPTransport) and not self._leaving:
+                self._send_at_once(self._transport)
+        finally:
+            if self._frames:
+                eventlet.spawn_n(self.send)
 
     def _send_at_once(self, transport: Any) -> None:
         if not self._frames or transport.sock is None:
             return
-        frames, self._frames = b"".join(self._frames), []
+        frames = b"".join(self._frames)
         try:
             with transport.having_timeout(0):
                 taken = transport.sock.send(frames)
-                frames = frames[taken:]
+                self._frames = [frames[taken:]] if taken < len(frames) else []
         except BROKEN as broken:
             _log.debug("not taken at once", extra={"error": type(broken).__name__})
-        if frames:
-            self._frames = [frames]
 
     def send(self) -> None:
         # One after the other: half a frame of one between two of another is the end, too.
         if self._leaving:
             return
         self._leaving = True
+        # Whoever reads may let go of it while this one waits.
+        opened = self._transport.sock
         try:
             while self._frames and self._transport.sock is not None:
-                frames, self._frames = b"".join(self._frames), []
+                self._frames = [b"".join(self._frames)]
                 with self._transport.having_timeout(self._seconds):
-                    self._transport.write(frames)
+                    self._transport.write(self._frames[0])
+                # Not before: they leave, or nothing does any more.
+                del self._frames[0]
         except BaseException as ended:
-            # After half a frame, nothing that follows would make sense.
-            shut(self._transport.sock)
-            if not isinstance(ended, BROKEN):
+            self._end(opened, ended)
+            # Who writes is to end when it is killed, and for nothing else that goes wrong here.
+            if not isinstance(ended, Exception):
                 raise
-            _log.warning("broker takes nothing", extra={"error": type(ended).__name__})
         finally:
             self._leaving = False
+
+    def _end(self, opened: Any, ended: BaseException) -> None:
+        """After half a frame, nothing that follows would make sense."""
+        self._frames.clear()
+        if opened is not None:
+            shut(opened)
+        if isinstance(ended, BROKEN):
+            _log.warning("broker takes nothing", extra={"error": type(ended).__name__})
+        elif isinstance(ended, Exception):
+            _log.error("not sent", exc_info=ended)
 
 
 def gather(driver: Any, *, seconds: float) -> None:

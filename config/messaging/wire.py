@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from amqp import spec
@@ -86,29 +87,43 @@ class Wire:
         frames, leads = self._join(publish)
         if not leads:
             return True
+        mine = False
+        try:
+            mine = self._lead(seconds)
+        finally:
+            # If it is killed while it waits for its turn, too: the next one leads the others then.
+            left = not mine and self._convoy.leave(frames)
+        return not left
+
+    def _join(self, publish: Callable[..., object]) -> tuple[bytes, bool]:
+        try:
+            return self._convoy.join(publish)
+        except BROKEN as ended:
+            # Nothing has been sent: what cannot be written is no business of the others, unless
+            # nobody can write.
+            if not self._channel.connection:
+                self._on_end(ended)
+            raise
+
+    def _lead(self, seconds: float) -> bool:
         try:
             time.sleep(0)
         finally:
             # Even if it is killed there: others rely on it.
             with self._turn(seconds) as mine:
                 pass
-        return mine or not self._convoy.leave(frames)
-
-    def _join(self, publish: Callable[..., object]) -> tuple[bytes, bool]:
-        try:
-            return self._convoy.join(publish)
-        except BaseException as ended:
-            self._on_end(ended)
-            raise
+        return mine
 
     @contextmanager
     def _turn(self, seconds: float) -> Iterator[bool]:
-        """Whether it came in time. Whoever had it sends what waits to be sent."""
+        """Whether it came in time. Whoever had it sends what waits to be sent, in the time that the
+        waiting has left."""
+        until = time.monotonic() + seconds
         mine = self._lock.acquire(timeout=max(seconds, 0))
         try:
             yield mine
             if mine:
-                self._convoy.send(seconds=max(seconds, WRITE_SECONDS))
+                self._convoy.send(seconds=max(until - time.monotonic(), WRITE_SECONDS))
         except BaseException as ended:
             self._on_end(ended)
             raise
@@ -157,8 +172,9 @@ class Wire:
         with self._turn(0) as mine:
             if mine:
                 self._asked_for_life = True
-                self._socket.settimeout(WRITE_SECONDS)
-                self._channel.send_method(spec.Basic.Qos, "lBb", (0, 0, False))
+                ask = partial(self._channel.send_method, spec.Basic.Qos, "lBb", (0, 0, False))
+                # With all else: written at once, it could go where another's message is put.
+                self._convoy.join(ask)
 
     def shut(self) -> None:
         """End what others read or write; the descriptor stays theirs until they have left."""

@@ -27,11 +27,10 @@ from config.messaging.caller import Caller  # noqa: E402
 from config.messaging.pool import Pool  # noqa: E402
 from gateway.rpc import Pools, Rpc  # noqa: E402
 from schemas.errors import Unavailable  # noqa: E402
+from tests.bench.asking import BODY, WARM_UP_SECONDS  # noqa: E402
 from tests.bench.figures import Figures, of_times  # noqa: E402
 
-WARM_UP_SECONDS = 0.5
 CALL_SECONDS = 5.0
-BODY = "x" * 250
 
 Act = Callable[[], object]
 

@@ -36,6 +36,7 @@ def _speed(speed: Mapping[str, Any]) -> str:
         f"{speed['seconds']:g} seconds:",
         f"![What is done in a second]({PICTURE})",
         rates_table(speed["peak"]),
+        *_unpublished(speed),
         verdict_table(verdicts.of_speed(speed)),
         "While it is asked half as often as it can answer, with "
         "the p99 of each round:",
@@ -64,6 +65,14 @@ def rates_table(peak: Mapping[str, Sequence[Figures]]) -> str:
     head = ("16 at once", "a second", "in a round", "median, ms", "p99, ms", "of the floor",
             "processor, ms")
     return _table(head, rows)
+
+
+def _unpublished(speed: Mapping[str, Any]) -> list[str]:
+    left: Sequence[int] | None = speed.get("unpublished")
+    if not left:
+        return []
+    numbers = ", ".join(f"{each:,}" for each in left)
+    return [f"Events still to be published when the bookings of each round ended: {numbers}."]
 
 
 def _processor(rounds: Sequence[Figures]) -> str:

@@ -14,12 +14,11 @@ from typing import Any
 import amqp
 from kombu.utils.url import parse_url
 
+from tests.bench.asking import BODY, WARM_UP_SECONDS
 from tests.bench.figures import Figures, of_times
 
 QUEUE = "bench-raw"
-WARM_UP_SECONDS = 0.5
-# As long as the record of a patient.
-BODY = b"x" * 250
+RAW_BODY = BODY.encode()
 
 
 def main() -> None:
@@ -55,7 +54,7 @@ def ask(channel: amqp.Channel, *, seconds: float, callers: int) -> Figures:
         nonlocal number
         number += 1
         message = amqp.Message(
-            BODY, correlation_id=str(number), reply_to=replies, delivery_mode=1
+            RAW_BODY, correlation_id=str(number), reply_to=replies, delivery_mode=1
         )
         asked[str(number)] = time.perf_counter()
         channel.basic_publish(message, routing_key=QUEUE)

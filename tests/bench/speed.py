@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from config.cache import KEPT_SECONDS
 from config.clock import utc_now
 from config.servers import ServerFailed
 from tests.bench import names
@@ -21,11 +22,12 @@ from tests.bench.rounds import Load, in_turns
 from tests.bench.soak import soaked
 from tests.bench.stage import ROOT, Beside, Say, opened
 from tests.bench.stock_tables import PATIENTS as STOCK_PATIENTS
+from tests.bench.unpublished import Counted, outbox_of_appointments
 from tests.bench.wrk import CALLERS, MANY_CALLERS, Bookings, Reads
 from tests.e2e.desk import register_doctor, schedule_body
 from tests.systems import System
 
-# More than are asked for in a minute, for which copies are kept.
+# More than are asked for while copies are kept; who asks looks that it is so.
 PATIENTS = range(1, 30_001)
 # Of these there are copies all the time; those who book; and those who are seldom asked for.
 KNOWN, BOOKERS, OTHERS = PATIENTS[:50], PATIENTS[50:1_050], PATIENTS[1_050:]
@@ -61,7 +63,7 @@ def candidates(system: System, others: Beside, doctors: range) -> dict[str, Any]
     return {
         names.EMPTY: Reads(others.empty, KNOWN),
         names.CACHED: Reads(system.url, KNOWN, token=token),
-        names.UNCACHED: Reads(system.url, OTHERS, token=token),
+        names.UNCACHED: Reads(system.url, OTHERS, token=token, apart=KEPT_SECONDS),
         names.STOCK_READ: Reads(others.stock, range(1, STOCK_PATIENTS + 1)),
         names.RAW_CALL: _program(system, "raw_amqp", "ask"),
         names.CALL: _program(system, "callers", "echo"),
@@ -113,21 +115,34 @@ def _program(system: System, module: str, way: str) -> Load:
 def measured(
     system: System, others: Beside, *, rounds: int, seconds: float, soak_minutes: float, say: Say
 ) -> dict[str, Any]:
-    """As docs/benchmarks.json keeps it: ``peak`` and ``half`` by name, each a list of rounds, and
-    ``memory`` in MB by program, before and after; ``soak`` as tests/bench/soak.py has it."""
+    """As docs/benchmarks.json keeps it: ``peak`` and ``half`` by name, each a list of rounds,
+    ``unpublished`` as many numbers of events, and ``memory`` in MB by program, before and after;
+    ``soak`` as tests/bench/soak.py has it."""
     idle, loads = memory(), candidates(system, others, prepare(system, say))
     rest()
-    peak = in_turns(loads, rounds=rounds, seconds=seconds, tell=say)
+    peak, left = _peak(system, loads, rounds=rounds, seconds=seconds, say=say)
     half = {
         name: _half_loaded(name, loads[name], peak[name], say) for name in names.HALF_LOADED
     }
     found = {
         "peak": peak, "half": half, "memory": {"idle": idle, "after": memory()},
-        "rounds": rounds, "seconds": seconds,
+        "unpublished": left, "rounds": rounds, "seconds": seconds,
     }
     if soak_minutes:
         found["soak"] = _soaked(loads, peak, minutes=soak_minutes, say=say)
     return found
+
+
+def _peak(
+    system: System, loads: Mapping[str, Load], *, rounds: int, seconds: float, say: Say
+) -> tuple[dict[str, list[Figures]], list[int]]:
+    """And how many events were still to be published when each round's bookings ended."""
+    with outbox_of_appointments(system) as rows:
+        booking = Counted(loads[names.BOOKING], rows)
+        counted = {**loads, names.BOOKING: booking}
+        peak = in_turns(counted, rounds=rounds, seconds=seconds, tell=say)
+    # The first time is before the first round.
+    return peak, booking.left[1:]
 
 
 def _half_loaded(

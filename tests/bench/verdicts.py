@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from tests.bench import names
+from tests.bench import names, soak
 from tests.bench.figures import Figures
 from tests.bench.sizes import FLOORS
 
@@ -45,7 +45,17 @@ def of_speed(speed: Mapping[str, Any]) -> list[Verdict]:
     largest = max(speed["memory"]["after"].values())
     found.append(Verdict("MB of the largest process", largest, names.MOST_MEGABYTES))
     found.append(Verdict("requests that failed", _failed(speed), 0))
+    if "soak" in speed:
+        found += _of_soak(speed["soak"])
     return found
+
+
+def _of_soak(soaked: Mapping[str, Any]) -> list[Verdict]:
+    grown = max(map(soak.growth, soaked["samples"].values()))
+    return [
+        Verdict("soak: memory of the last fifth / the second", grown, names.MOST_GROWN),
+        Verdict("soak: requests that failed", soaked["failed"], 0),
+    ]
 
 
 def _failed(speed: Mapping[str, Any]) -> int:

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import subprocess
+import time
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -49,21 +50,41 @@ def _asked() -> list[int]:
 
 
 class Reads:
-    """Of the patients ``ids`` at ``url``, one after the other, and on where it was left."""
+    """Of the patients ``ids`` at ``url``, one after the other, and on where it was left.
 
-    def __init__(self, url: str, ids: range, *, token: str | None = None) -> None:
-        self._url, self._ids, self._token = url, ids, token
+    :param apart: within so many seconds, nobody may be asked for twice.
+    """
+
+    def __init__(
+        self, url: str, ids: range, *, token: str | None = None, apart: float = 0
+    ) -> None:
+        self._url, self._ids, self._token, self._apart = url, ids, token, apart
         self._at = 0
+        # When each time ended, and where it had begun.
+        self._times: list[tuple[float, int]] = []
 
     def __call__(
         self, seconds: float, *, callers: int = CALLERS, pause: int = 0
     ) -> Figures:
+        begun = self._at
         figures = wrk(
             self._url, "read", self._ids.start, len(self._ids), self._at,
             token=self._token, seconds=seconds, callers=callers, pause=pause,
         )
         self._at += figures.requests + callers
+        self._times.append((time.monotonic(), begun))
+        self._check_apart(seconds)
         return figures
+
+    def _check_apart(self, seconds: float) -> None:
+        """:raises ServerFailed: when the ids may have come round too early in these ``seconds``."""
+        since = time.monotonic() - seconds - self._apart
+        asked = self._at - min(begun for ended, begun in self._times if ended > since)
+        if self._apart and asked > len(self._ids):
+            raise ServerFailed(
+                f"{asked:,} were read of {len(self._ids):,} patients within {self._apart:g} "
+                "seconds, some of them twice: measure with fewer --seconds, or store more patients"
+            )
 
 
 class Bookings:

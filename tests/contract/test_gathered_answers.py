@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,43 @@ from config.messaging.client import Request
 from config.messaging.pool import Pool
 from schemas.errors import Unavailable
 from tests import waiting
-from tests.broker_proxy import BrokerProxy, broker_proxy
+from tests.broker_proxy import BrokerProxy
 from tests.systems import raising
 
 wait_for = partial(waiting.wait_for, seconds=15)
 
 CALLERS = 30
+# As many as a service has workers: together far more than the buffers on the way take.
+LARGE, LARGE_ONES = "x" * 900_000, 10
+
+
+class ServiceProxy(BrokerProxy):
+    """Of a broker that may stop taking anything, while it delivers as before: RabbitMQ does so when
+    its memory is short."""
+
+    def __init__(self, target: str) -> None:
+        self.takes = threading.Event()
+        self.takes.set()
+        super().__init__(target)
+
+    def _pass_requests(self, pair: Any) -> None:
+        for data in self._heard(pair.here):
+            self.takes.wait()
+            with suppress(OSError):
+                pair.there.sendall(data)
+        pair.cut()
+
+    def end(self) -> None:
+        self.takes.set()
+        super().end()
+
+    close = end
 
 
 @pytest.fixture
-def proxy(addresses: dict[str, str]) -> Iterator[BrokerProxy]:
+def proxy(addresses: dict[str, str]) -> Iterator[ServiceProxy]:
     """The service's way to the broker; callers have their own."""
-    with broker_proxy(addresses["AMQP_URI"]) as proxy:
+    with closing(ServiceProxy(addresses["AMQP_URI"])) as proxy:
         yield proxy
 
 
@@ -95,9 +121,8 @@ def test_connections_that_break_while_answers_leave_lose_none(
 def test_a_large_answer_comes_whole_and_small_ones_beside_it(
     log: Path, proxy: BrokerProxy, pool: Pool
 ) -> None:
-    large = "x" * 900_000
     with ThreadPoolExecutor(8) as callers:
-        wanted = [large if number % 2 else number for number in range(16)]
+        wanted = [LARGE if number % 2 else number for number in range(16)]
         assert list(callers.map(partial(ask, pool, "echo"), wanted)) == wanted
 
 
@@ -110,7 +135,7 @@ def test_an_answer_does_not_wait_for_a_call_that_works_on(log: Path, pool: Pool)
         assert time.monotonic() - began < 1 and not slow.done()
 
 
-def test_a_frozen_broker_is_left_and_the_calls_are_answered_after_it(
+def test_answers_to_a_broker_that_freezes_for_a_moment_come_when_it_goes_on(
     log: Path, proxy: BrokerProxy, pool: Pool
 ) -> None:
     assert ask(pool, "echo", 1) == 1
@@ -121,3 +146,18 @@ def test_a_frozen_broker_is_left_and_the_calls_are_answered_after_it(
         time.sleep(2)  # their answers are written and go nowhere
         proxy.thaw()
         assert [each.result() for each in asked] == ["done"] * 5
+
+
+def test_a_broker_that_takes_no_answers_is_left_and_the_calls_are_answered_after_it(
+    log: Path, proxy: ServiceProxy, pool: Pool
+) -> None:
+    assert ask(pool, "echo", 1) == 1
+    before = proxy.connections
+    with ThreadPoolExecutor(LARGE_ONES) as callers:
+        proxy.takes.clear()
+        asked = [callers.submit(ask, pool, "echo", LARGE) for _ in range(LARGE_ONES)]
+        wait_for(lambda: "broker takes nothing" in log.read_text())
+        wait_for(lambda: proxy.connections > before)
+        assert not any(each.done() for each in asked)
+        proxy.takes.set()
+        assert [each.result() for each in asked] == [LARGE] * LARGE_ONES

@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,9 @@ from sqlalchemy.orm import Session
 from appointment import models as appointment_models
 from appointment.background import AppointmentBackground
 from appointment.service import AppointmentService
+from config.cache import Cache
+from config.cache_provider import Copies
+from config.cache_shelf import Shelf
 from config.clock import utc_now
 from config.encryption import SEALED, VAULT, Unreadable, Vault
 from config.idempotency import Store
@@ -22,10 +25,12 @@ from config.messaging.call import Call
 from config.messaging.caller import OPERATOR, SYSTEM, Caller
 from config.messaging.client import Answer, Request
 from config.programs import catalogue
+from config.redis_trip import Trips
 from doctor import models as doctor_models
 from doctor.service import DoctorService
 from gateway import models as gateway_models
 from gateway.background import GatewayBackground
+from gateway.cache import CACHE
 from patient import models as patient_models
 from patient.service import PatientService
 from schemas import errors
@@ -46,6 +51,10 @@ class Clinic:
     """``engines`` by the name of the database, each migrated and with its vault of the run."""
 
     engines: Mapping[str, Engine]
+    # Of the gateway, in this process.
+    cache: Cache = field(
+        default_factory=lambda: Cache(vault_for(CACHE), Trips(None), shelf=Shelf())
+    )
     clock: Callable[[], datetime] = utc_now
 
     def patients(self, key: str | None = None) -> PatientService:
@@ -98,6 +107,7 @@ class Clinic:
         service = GatewayBackground()
         inbox = gateway_models.Inbox
         self._equip(service, "gateway", gateway_models.Answer, key=key, inbox=inbox)
+        service.copies = Copies(self.cache, Trips(None))
         return service
 
     def _answer(self, *requests: Request) -> list[Answer]:

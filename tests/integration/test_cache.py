@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -438,3 +439,20 @@ def test_a_redis_that_takes_nothing_shows_nothing_and_holds_nobody_up_for_long(
     assert one.shown() is None
     one.kept(NEW)
     assert other.shown() == NEW
+
+
+def test_connections_that_broke_or_are_many_do_not_use_up_any(server: Server) -> None:
+    """redis-py's pool counts a hundred, and those that broke for ever."""
+    lines = RedisLines(redis_client(server.url, None))
+    for _ in range(150):
+        with pytest.raises(ZeroDivisionError):
+            lines.send(Broken())
+    with ThreadPoolExecutor(150) as crowd:
+        assert set(crowd.map(lambda _: lines.send([("PING",)])[0], range(150))) == {b"PONG"}
+
+
+class Broken(list[Any]):
+    """Commands that fail on their way."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise ZeroDivisionError

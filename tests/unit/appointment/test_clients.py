@@ -69,6 +69,12 @@ def test_who_is_known_is_not_asked_about():
     assert parties.timetable == asked().timetable
 
 
+def test_what_was_told_one_after_the_other_counts_from_the_first():
+    peers, later = FakePeers(patient=Answer(True), doctor=Answer(GARRETT)), NOW.replace(hour=8)
+    first = ask_of(peers, NOBODY_ASKED, (PATIENT,), now=NOW)
+    assert ask_of(peers, first, (DOCTOR,), now=later).told_at == NOW
+
+
 def test_a_kept_timetable_stays_one_when_only_the_patient_was_asked_about():
     peers = FakePeers(patient=Answer(True))
     known = Parties(

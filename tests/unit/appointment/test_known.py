@@ -9,11 +9,11 @@ from sqlalchemy import select, update
 from appointment.domain import PATIENT_KEPT_FOR, TIMETABLE_KEPT_FOR, is_recent
 from appointment.inquiry import Inquiry
 from appointment.known import Known
-from appointment.models import KeptTimetable, KnownPatient
+from appointment.models import Erasure, KeptTimetable, KnownPatient
 from appointment.parties import DOCTOR, PATIENT, as_text
 from appointment.timetables import OutOfDate
 from config.messaging.client import Answer
-from schemas.errors import Unavailable
+from schemas.errors import NotBookable, PatientBusy, SlotTaken, Unavailable
 from tests.unit.appointment.conftest import NOW
 
 ADA, GARRETT = 1, 2
@@ -78,6 +78,15 @@ def test_told_again_it_counts_again(book):
     assert parties(book, NOW + PATIENT_KEPT_FOR).open == ()
     for table in (KnownPatient, KeptTimetable):
         assert len(book.session.scalars(select(table)).all()) == 1
+
+
+def test_who_was_erased_elsewhere_is_forgotten_and_nobody_else(book):
+    for patient in (ADA, 3, 4):
+        Known(book.session).meet(patient, now=NOW)
+    book.session.add_all(Erasure(patient_id=each, erased_at=NOW) for each in (ADA, 3, 5))
+    for _ in range(2):
+        Known(book.session).forget_erased(limit=1)
+    assert book.session.scalars(select(KnownPatient.patient_id)).all() == [4]
 
 
 def test_who_is_forgotten_must_be_asked_about(book):
@@ -171,9 +180,33 @@ def test_what_is_old_counts_while_nobody_answers_but_refuses_nobody(book):
     with pytest.raises(OutOfDate):
         find()
     inquiry.ask()
-    assert (find().kept, find().schedule_version) == (True, 7)
+    assert (find().kept, find().schedule_version, find().final) == (True, 7, ())
+    # It may have been the patient's service only that was silent.
+    inquiry.ask()
+    assert (peers.asked, find().final) == ([PATIENT, DOCTOR, DOCTOR], (SlotTaken, PatientBusy))
     with pytest.raises(Unavailable):
         inquiry.ask()
+    assert len(peers.asked) == 3
+
+
+def test_a_refusal_by_what_was_told_now_is_final(book):
+    inquiry, find = begun(book, Peers())
+    with pytest.raises(OutOfDate):
+        find()
+    inquiry.ask()
+    assert find().final == (NotBookable,)
+
+
+def test_while_the_doctors_service_is_silent_a_gap_is_no_reason_to_refuse(book):
+    Known(book.session).meet(ADA, now=NOW)
+    gap = availability(schedule={"slotMinutes": 30, "bufferMinutes": 10, "weekly": []})
+    Known(book.session).keep_timetable(as_text(gap), now=NOW)
+    peers = Peers()
+    peers.down = {DOCTOR}
+    inquiry, find = begun(book, peers)
+    assert find().final == ()
+    inquiry.ask()
+    assert find().final == (PatientBusy,)
 
 
 def test_while_nobody_answers_who_was_never_met_is_not_taken_for_known(book):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from appointment.diary import Diary
 from appointment.domain import LAST
 from appointment.offers import Offers
+from appointment.timetables import OutOfDate
 from schemas.errors import (
     InThePast,
     InvalidInput,
@@ -186,6 +187,16 @@ def test_for_a_busy_patient_it_is_told_when_they_are_free_again(book):
         "rule": "patient_busy", "passed": False, "since": "2027-03-01T08:45:00Z",
     }
     assert starts(error) == ["01T09:00", "01T09:30", "01T10:00"]
+
+
+@pytest.mark.parametrize("final, refusal", [((), OutOfDate), ((SlotTaken,), SlotTaken)])
+def test_what_may_not_be_refused_for_good_is_to_be_asked_for_again(book, final, refusal):
+    book.write(at("01 08:30"))
+    found = Offers(book.session, BERLIN, doctor_id=1, now=NOW, final=final)
+    with pytest.raises(refusal):
+        found.check(at("01 08:30"), patient_id=ADA)
+    with pytest.raises(OutOfDate):
+        found.check(at("01 11:00"), patient_id=ADA)
 
 
 def test_a_clash_that_has_gone_again_tells_no_rule(book):

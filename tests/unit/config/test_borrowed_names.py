@@ -101,6 +101,14 @@ def container():
     return ServiceContainer(Service, {})
 
 
+def test_it_can_be_told_whether_a_worker_is_waited_for(container):
+    """Else a call may be begun with where nothing is read meanwhile."""
+    pool = container._worker_pool
+    assert pool.free() == pool.sem.balance == container.max_workers
+    pool.sem._waiters.append(None)
+    assert pool.free() == container.max_workers > pool.sem.balance
+
+
 def test_a_service_that_was_killed_is_not_alive(container):
     assert vitals.alive([container]) == {"borrowed": "ok"}
     container.kill()

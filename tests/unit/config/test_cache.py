@@ -229,3 +229,10 @@ def test_without_a_place_to_keep_it_nothing_is_kept_and_nothing_joined():
     kept(cache)
     seen = look_at(cache, ADA)
     assert (seen.ticket, seen.copy) == (None, None) and not seen.covers(seen.ticket)
+
+
+def test_a_copy_that_was_kept_late_or_put_back_is_none(cache, clock):
+    seen = look_at(cache, ADA)
+    clock.now += KEPT_SECONDS + 1
+    cache.keep(seen, "an old one")
+    assert look_at(cache, ADA).copy is None

@@ -1,9 +1,13 @@
 """What comes in is taken for providers that are still there, and for no other."""
 
+from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+import eventlet
 import pytest
+from eventlet import GreenPool
 
 from config.messaging.consumer import QueueConsumer
 
@@ -84,3 +88,63 @@ def test_who_leaves_later_is_not_left_subscribed_either(consumer: QueueConsumer)
     for provider in tuple(consumer._providers):
         consumer.unregister_provider(provider)
     assert broker.subscribed == set()
+
+
+class Spawning:
+    """A provider of a service with one worker; ``begun`` holds what has been begun with."""
+
+    only_spawns = True
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.pool = GreenPool(1)
+        self.over = eventlet.Event()
+
+    def handle_message(self, body: str, message: Any) -> None:
+        self.pool.spawn(self._work, body)
+
+    def _work(self, body: str) -> None:
+        self.begun.append(body)
+        self.over.wait()
+
+
+@pytest.fixture
+def spawning(consumer: QueueConsumer) -> Spawning:
+    provider = Spawning()
+    consumer.container = SimpleNamespace(
+        _worker_pool=provider.pool,
+        spawn_managed_thread=lambda run, identifier: eventlet.spawn(run),
+    )
+    return provider
+
+
+def wait_for(condition: Callable[[], Any]) -> None:
+    with eventlet.Timeout(5):
+        while not condition():
+            eventlet.sleep(0)
+
+
+def gives_way(handing_over: Callable[[], None]) -> bool:
+    others: list[bool] = []
+    eventlet.spawn(others.append, True)
+    handing_over()
+    return bool(others)
+
+
+def test_the_consumer_waits_for_no_place_of_a_worker(
+    consumer: QueueConsumer, spawning: Spawning
+) -> None:
+    """What waits is its own thread, from which nothing would be read meanwhile."""
+    message = SimpleNamespace(delivery_info={"routing_key": "one"})
+    hand_over = partial(consumer._hand_over, spawning, message=message)
+    for body in ("first", "second"):
+        assert not gives_way(partial(hand_over, body))
+        eventlet.sleep(0)
+    assert spawning.begun == ["first"] and spawning.pool.waiting() == 1
+    spawning.over.send()
+    wait_for(spawning.pool.free)
+    # A place is free, and who waits for it has not had its turn.
+    assert spawning.begun == ["first"]
+    assert not gives_way(partial(hand_over, "third"))
+    wait_for(lambda: len(spawning.begun) == 3)
+    assert spawning.begun == ["first", "second", "third"]

@@ -72,16 +72,21 @@ def test_after_they_have_left_the_next_one_leads(convoy: Convoy, driver: Driver)
     assert leads
 
 
-def test_who_joins_while_others_are_sent_is_sent_then(convoy: Convoy, driver: Driver) -> None:
-    write, late = driver.transport.write, [b"two"]
+def test_who_joins_while_others_are_sent_leads_and_keeps_nobody_sending(
+    convoy: Convoy, driver: Driver
+) -> None:
+    write, joined = driver.transport.write, []
 
     def and_another_joins(frames: Any) -> None:
         write(frames)
-        if late:
-            join(convoy, driver, late.pop())
+        joined.extend(join(convoy, driver, b"two"))
 
     driver.transport.write = and_another_joins  # type: ignore[method-assign]
     join(convoy, driver, b"one")
+    convoy.send(seconds=1)
+    assert words_in(driver.transport.sent) == [["one"]]
+    assert [leads for _, leads in joined] == [True]
+    driver.transport.write = write  # type: ignore[method-assign]
     convoy.send(seconds=1)
     assert words_in(driver.transport.sent) == [["one"], ["two"]]
 

@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import eventlet
 import pytest
@@ -95,6 +96,69 @@ def test_a_broker_that_takes_nothing_is_given_up_so_that_who_reads_notices(link:
             pass
         raise OSError
     assert time.monotonic() - began < SECONDS + 1
+
+
+def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.message for each in caplog.records if each.levelname in ("WARNING", "ERROR")]
+
+
+def write_more_than_is_taken(link: Link) -> None:
+    """As somebody who computed for long: it waits in the writing itself."""
+    link.outgoing.write(bytes(10_000_000))
+    time.sleep(2 * LONGEST_SECONDS)
+    link.outgoing.write(b"last")
+
+
+def test_who_writes_is_not_disturbed_by_the_reader_that_lets_go_of_the_connection(
+    link: Link, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened = link.transport.sock
+    writer = eventlet.spawn(write_more_than_is_taken, link)
+    eventlet.sleep(0)
+    assert link.outgoing._leaving
+    link.transport.close()
+    with eventlet.Timeout(5):
+        writer.wait()
+    assert warned(caplog) == ["broker takes nothing"]
+    link.transport.sock = opened
+
+
+def test_what_nobody_expected_ends_the_connection_and_not_who_writes(
+    link: Link, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(frames: bytes) -> None:
+        raise AttributeError
+
+    link.transport.write = fails
+    link.outgoing.write(b"one")
+    time.sleep(2 * LONGEST_SECONDS)
+    link.outgoing.write(b"two")
+    assert warned(caplog) == ["not sent"]
+    assert link.broker.recv(1) == b""
+
+
+def test_who_is_killed_as_it_writes_ends_and_its_connection_with_it(link: Link) -> None:
+    writer = eventlet.spawn(write_more_than_is_taken, link)
+    eventlet.sleep(0)
+    writer.kill()
+    assert writer.dead
+    while link.broker.recv(1_000_000):
+        pass
+
+
+def test_what_could_not_be_begun_with_at_once_leaves_yet(link: Link) -> None:
+    whole = link.transport.having_timeout
+
+    def not_at_once(seconds: float) -> Any:
+        if not seconds:
+            raise BlockingIOError
+        return whole(seconds)
+
+    link.transport.having_timeout = not_at_once
+    link.outgoing.write(b"answer")
+    eventlet.sleep(0)
+    eventlet.sleep(0)
+    assert link.broker.recv(100) == b"answer"
 
 
 def test_a_connection_that_has_been_let_go_takes_no_more(link: Link) -> None:

@@ -4,6 +4,9 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
+from config.messaging import places as tested
 from config.messaging.places import Places
 
 
@@ -30,6 +33,32 @@ def test_who_gave_up_is_not_given_a_place() -> None:
     assert places.take(seconds=0) and not places.take(seconds=0.01)
     places.give_back()
     assert places.take(seconds=0)
+
+
+class Killed(BaseException):
+    """As a greenlet is."""
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_who_is_killed_while_it_waits_keeps_no_place_from_others(
+    monkeypatch: pytest.MonkeyPatch, given: bool
+) -> None:
+    places = Places(1)
+
+    class Event(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            if given:
+                places.give_back()
+            raise Killed
+
+    assert places.take(seconds=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(tested.threading, "Event", Event)
+        with pytest.raises(Killed):
+            places.take(seconds=5)
+    if not given:
+        places.give_back()
+    assert [places.take(seconds=0.01) for _ in range(2)] == [True, False]
 
 
 def test_many_never_have_more_than_there_are_and_all_get_their_turn() -> None:

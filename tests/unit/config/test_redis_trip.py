@@ -8,7 +8,7 @@ from redis.exceptions import ConnectionError as RedisUnreachable
 from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisSilent
 
-from config.redis_trip import REST_SECONDS, Question, Script, Trips
+from config.redis_trip import REST_SECONDS, UNTRIED_SECONDS, Question, Script, Trips
 
 COUNT, ECHO = Script("return count"), Script("return echo")
 
@@ -26,7 +26,7 @@ class FakeRedis:
         self.deleted = []
 
     def send(self, commands):
-        if commands[0][0] == "DEL":
+        if [each[0] for each in commands] == ["DEL"]:
             return self.delete(*commands[0][1:])
         self.trips += 1
         self.meanwhile()
@@ -37,7 +37,9 @@ class FakeRedis:
     def delete(self, *keys):
         self.deleted += keys
 
-    def _answer(self, how, script, *_):
+    def _answer(self, how, script, *rest):
+        if how == "DEL":
+            return self.delete(script, *rest)
         if how == "EVAL":
             self.known[Script(script).sha] = script
         else:
@@ -165,6 +167,17 @@ def test_it_is_lost_from_the_first_try_that_failed_until_one_succeeds(trips, red
     redis.fails = None
     trips.ask(count(), insist=True)
     assert trips.lost_seconds() == 0
+
+
+def test_who_did_not_try_for_a_time_cannot_tell_that_it_was_lost_meanwhile(trips, redis, clock):
+    redis.fails = RedisSilent()
+    trips.ask(count())
+    clock.now += UNTRIED_SECONDS + 0.1
+    trips.ask(count(), insist=True)
+    assert trips.lost_seconds() == 0.0
+    clock.now += UNTRIED_SECONDS
+    trips.ask(count(), insist=True)
+    assert trips.lost_seconds() == pytest.approx(UNTRIED_SECONDS)
 
 
 @pytest.mark.parametrize(

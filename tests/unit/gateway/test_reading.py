@@ -1,7 +1,6 @@
 """Records from copies: who is shown one, who is not, and how often their services are asked."""
 
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event
@@ -14,7 +13,6 @@ from config.breaker import FAILURES
 from config.clock import utc_now
 from config.messaging.client import Answer, NoAnswer, Request
 from gateway.cache import CHANGES, EVENTS, KINDS, Flights, list_place, session_place
-from gateway.reading import PATIENCE_SECONDS
 from schemas.accounts import ADMIN, DOCTOR, PATIENT, STAFF
 from schemas.errors import PatientNotFound, Unavailable
 from tests.unit.gateway.fakes import FakePool, as_role, new_account, token_of
@@ -255,6 +253,17 @@ def test_one_whose_read_fails_does_not_fail_the_others(serve, office):
         wait_for(lambda: waiting(office) == 3, seconds=10)
     statuses = sorted(each.result().status_code for each in told)
     assert statuses == [200, 200, 200, 503]
+    # One of the others asked for all of them.
+    assert slow.asked == 2
+
+
+def test_a_refusal_is_for_all_who_waited(serve, office):
+    slow = Slow(Answer(error=PatientNotFound(ADA)))
+    client = serve(FakePool(patient_get=slow))
+    with reading_beside(client, slow, readers=4) as told:
+        wait_for(lambda: waiting(office) == 3, seconds=10)
+    assert {each.result().status_code for each in told} == {404}
+    assert slow.asked == 1
 
 
 def test_no_read_is_left_behind(office):
@@ -302,8 +311,6 @@ def test_who_reads_a_copy_finds_out_when_its_service_is_back(serve):
     pool.answers["patient.get"] = Answer(SECOND)
     answer = client.get("/patients/7")
     assert answer.json["name"] == "Eva" and "Warning" not in answer.headers
-    # And does not wait for it as long as who has none.
-    assert pool.deadlines[1] - time.time() <= PATIENCE_SECONDS < pool.deadlines[0] - time.time()
 
 
 def test_what_there_is_no_copy_of_is_503(serve):

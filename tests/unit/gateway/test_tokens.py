@@ -6,6 +6,7 @@ import pytest
 import time_machine
 
 from config.keys import KeyRing
+from config.signing import Signer
 from gateway.tokens import LONGEST, Claims, Tokens
 from schemas.errors import Unauthenticated
 
@@ -115,3 +116,9 @@ def test_the_newest_key_signs():
 def test_another_gateways_token_is_not_good():
     theirs = tokens(OTHER).issue(SESSION, account_id=ACCOUNT, refreshes=0).access
     assert refused(tokens().claims_of_access, theirs)
+
+
+def test_what_was_signed_for_an_older_version_is_not_good():
+    for signed in (SESSION, [SESSION], [SESSION, "no number"], {"session": SESSION}):
+        older = Signer(OLD, "token/access").sign(signed)
+        assert refused(tokens(OLD).claims_of_access, older)
