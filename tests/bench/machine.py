@@ -8,6 +8,7 @@ from pathlib import Path
 
 PAGE, TICKS = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
 SERVE, GATEWAY = "serve", "gateway.wsgi:application"
+SERVERS = {"beam.smp": "RabbitMQ", "mariadbd": "MariaDB", "redis-server": "Redis"}
 BUSY, REST_SECONDS, LOOK_SECONDS = 0.35, 3.0, 0.2
 
 
@@ -33,6 +34,21 @@ def _processor_time() -> tuple[int, int]:
 
 def processor_seconds(*roots: int) -> float:
     """Of the processes ``roots`` with all that they started, up to now."""
+    return sum(_ticks(*roots).values()) / TICKS
+
+
+def processor_by_program() -> dict[str, float]:
+    """Seconds up to now, of each program of the system that this process has started, whatever
+    number of processes it has, and of each server."""
+    seconds: dict[str, float] = {}
+    for pid, ticks in _ticks(os.getpid()).items():
+        if name := _program(pid) or _server(pid):
+            seconds[name] = seconds.get(name, 0.0) + ticks / TICKS
+    return seconds
+
+
+def _ticks(*roots: int) -> dict[int, int]:
+    """By id, of ``roots`` and all that they started."""
     parents, ticks = {}, {}
     for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
         if fields := _read(pid, "stat").rpartition(")")[2].split():
@@ -43,7 +59,7 @@ def processor_seconds(*roots: int) -> float:
     while len(family) > found:
         found = len(family)
         family |= {pid for pid, parent in parents.items() if parent in family}
-    return sum(ticks.get(pid, 0) for pid in family) / TICKS
+    return {pid: ticks[pid] for pid in family if pid in ticks}
 
 
 def memory() -> dict[str, float]:
@@ -64,6 +80,10 @@ def _program(pid: int) -> str | None:
     if GATEWAY in words:
         return "gateway"
     return words[words.index(SERVE) + 1] if SERVE in words else None
+
+
+def _server(pid: int) -> str | None:
+    return SERVERS.get(Path(_read(pid, "cmdline").split("\0")[0].split(" ")[0]).name)
 
 
 def _children(pid: int) -> list[int]:

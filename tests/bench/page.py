@@ -6,22 +6,24 @@ from statistics import median
 from string import Template
 from typing import Any
 
-from tests.bench import names, soak, verdicts
+from tests.bench import names, scaling_page, soak, verdicts
 from tests.bench.figures import Figures
 from tests.bench.sizes import FLOORS
+from tests.bench.tables import table
 from tests.bench.verdicts import Verdict
 from tests.bench.world import FEW
 
 FILE, PICTURE = "benchmarks.md", "benchmarks.svg"
+NOT_YET = "Not measured yet."
 TEMPLATE = Path(__file__).with_name("page.md")
-Rows = Iterable[Sequence[object]]
 
 
 def written(found: Mapping[str, Any]) -> str:
     speed = found.get("speed")
     parts = {
-        "speed": _speed(speed) if speed else "Not measured yet.",
-        "sizes": "\n\n".join(_sizes(*each) for each in _by_size(found)) or "Not measured yet.",
+        "speed": _speed(speed) if speed else NOT_YET,
+        "scaling": scaling_page.written(speed["scaling"]) if speed else NOT_YET,
+        "sizes": "\n\n".join(_sizes(*each) for each in _by_size(found)) or NOT_YET,
     }
     return Template(TEMPLATE.read_text()).substitute(parts)
 
@@ -64,7 +66,7 @@ def rates_table(peak: Mapping[str, Sequence[Figures]]) -> str:
             ))
     head = ("16 at once", "a second", "in a round", "median, ms", "p99, ms", "of the floor",
             "processor, ms")
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _unpublished(speed: Mapping[str, Any]) -> list[str]:
@@ -90,7 +92,7 @@ def verdict_table(found: Iterable[Verdict]) -> str:
         )
         for each in found
     ]
-    return _table(("", "found", "wanted", ""), rows)
+    return table(("", "found", "wanted", ""), rows)
 
 
 def _half_table(half: Mapping[str, Sequence[Figures]]) -> str:
@@ -102,13 +104,13 @@ def _half_table(half: Mapping[str, Sequence[Figures]]) -> str:
         )
         for name, rounds in half.items()
     ]
-    return _table(("64 at times", "a second", "median, ms", "p99, ms"), rows)
+    return table(("64 at times", "a second", "median, ms", "p99, ms"), rows)
 
 
 def _memory_table(memory: Mapping[str, Mapping[str, float]]) -> str:
     after = memory["after"]
     rows = [(name, f"{idle:.0f}", f"{after[name]:.0f}") for name, idle in memory["idle"].items()]
-    return _table(("process", "idle", "after the load"), rows)
+    return table(("process", "idle", "after the load"), rows)
 
 
 def _soak(found: Mapping[str, Any]) -> str:
@@ -116,17 +118,17 @@ def _soak(found: Mapping[str, Any]) -> str:
         (name, f"{mb[0]:.0f}", f"{max(mb):.0f}", f"{mb[-1]:.0f}", f"{soak.growth(mb):.3f}")
         for name, mb in found["samples"].items()
     ]
-    table = _table(("process, MB", "begin", "most", "end", "last fifth / second"), rows)
+    shown = table(("process, MB", "begin", "most", "end", "last fifth / second"), rows)
     return (
         f"{found['minutes']:g} minutes of reading and booking at half the load, "
-        f"{found['requests']:,} requests of which {found['failed']} failed:\n\n{table}"
+        f"{found['requests']:,} requests of which {found['failed']} failed:\n\n{shown}"
     )
 
 
 def _sizes(stored: int, found: Mapping[str, Any]) -> str:
     few, many = found["few"], found["many"]
-    table = sizes_table(few, many, stored)
-    return f"{stored:,} on {found['date']}, {found['machine']}:\n\n{table}"
+    shown = sizes_table(few, many, stored)
+    return f"{stored:,} on {found['date']}, {found['machine']}:\n\n{shown}"
 
 
 def sizes_table(few: Mapping[str, float], many: Mapping[str, float], stored: int) -> str:
@@ -138,10 +140,4 @@ def sizes_table(few: Mapping[str, float], many: Mapping[str, float], stored: int
         )
         for name in few
     ]
-    return _table(("median, ms", f"{FEW:,}", f"{stored:,}", "ratio", ""), rows)
-
-
-def _table(head: Sequence[str], rows: Rows) -> str:
-    """Of Markdown, with everything but the first column to the right."""
-    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    return table(("median, ms", f"{FEW:,}", f"{stored:,}", "ratio", ""), rows)

@@ -14,10 +14,10 @@ import httpx
 from config.cache import KEPT_SECONDS
 from config.clock import utc_now
 from config.servers import ServerFailed
-from tests.bench import names
+from tests.bench import names, scaling
 from tests.bench.figures import Figures, of_output
 from tests.bench.machine import memory, rest
-from tests.bench.people import store_patients
+from tests.bench.people import store_patients, tell_of
 from tests.bench.rounds import Load, in_turns
 from tests.bench.soak import soaked
 from tests.bench.stage import ROOT, Beside, Say, opened
@@ -43,6 +43,8 @@ def prepare(system: System, say: Say) -> range:
     say(f"Storing {len(PATIENTS):,} patients, and registering {DOCTORS} doctors ...")
     with opened(system, "patient") as (engine, vault):
         store_patients(engine, vault, PATIENTS)
+    with opened(system, "appointment") as (engine, _):
+        tell_of(BOOKERS, engine)
     with system.client() as client:
         ids = [_doctor(client) for _ in range(DOCTORS)]
     return range(ids[0], ids[-1] + 1)
@@ -117,7 +119,7 @@ def measured(
 ) -> dict[str, Any]:
     """As docs/benchmarks.json keeps it: ``peak`` and ``half`` by name, each a list of rounds,
     ``unpublished`` as many numbers of events, and ``memory`` in MB by program, before and after;
-    ``soak`` as tests/bench/soak.py has it."""
+    ``scaling`` and ``soak`` as the modules of these names have them."""
     idle, loads = memory(), candidates(system, others, prepare(system, say))
     rest()
     peak, left = _peak(system, loads, rounds=rounds, seconds=seconds, say=say)
@@ -127,6 +129,7 @@ def measured(
     found = {
         "peak": peak, "half": half, "memory": {"idle": idle, "after": memory()},
         "unpublished": left, "rounds": rounds, "seconds": seconds,
+        "scaling": scaling.measured(system, loads, say),
     }
     if soak_minutes:
         found["soak"] = _soaked(loads, peak, minutes=soak_minutes, say=say)

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from tests.bench import kept, names, page, soak
+from tests.bench import kept, names, page, scaling, soak
 from tests.bench.figures import Figures, of_output, of_times
 from tests.bench.verdicts import of_sizes, of_speed, ratio
 
+ONCE = {name: {"rate": 90.0, "demands": {"gateway": 0.002}} for name in scaling.MEASURED}
+SCALING = {"processors": 2, scaling.ONE: ONCE, scaling.TWO: ONCE}
 MEMORY = {"idle": {"patient": 90.0}, "after": {"patient": 100.0}}
 
 
@@ -16,7 +18,7 @@ def rounds(*rates: float, failed: int = 0) -> list[Figures]:
 def speed(**peak: list[Figures]) -> dict[str, object]:
     return {
         "peak": {names.EMPTY: rounds(1000), names.CACHED: rounds(500), **peak},
-        "half": {}, "memory": MEMORY, "rounds": 1, "seconds": 1.0,
+        "half": {}, "memory": MEMORY, "scaling": SCALING, "rounds": 1, "seconds": 1.0,
         "date": "2027-01-01", "machine": "a machine",
     }
 
