@@ -106,13 +106,17 @@ class Application:
         return matched.route.view(visit, **found.ids)
 
     def _match(self, visit: Visit, *, admitted: bool) -> tuple[Matched, dict[str, Any]]:
-        """:raises NotFound, MethodNotAllowed: from werkzeug; they count as requests, too."""
+        """
+        :raises NotFound, MethodNotAllowed: from werkzeug; they count as requests, too.
+        :raises Unavailable: for these without room.
+        """
         adapter = self.routes.bind_to_environ(visit.request.environ)
         try:
             return adapter.match()  # type: ignore[return-value]
-        except HTTPException:
-            if admitted:
-                arrive(visit, None, {})
+        except HTTPException as unmatched:
+            if not admitted:
+                raise Unavailable(GATEWAY) from unmatched
+            arrive(visit, None, {})
             raise
 
     def _finish(self, visit: Visit, response: Response) -> None:

@@ -1,20 +1,23 @@
 """A thousand requests at once, and four workers who let two hundred of them through."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httpx
 import pytest
+from werkzeug.datastructures import Headers
 
 from tests.e2e.desk import eventually
 from tests.e2e.gateways import gateway_alone
 from tests.systems import System
 
-QUOTA, WORKERS, REQUESTS, CONNECTIONS = 200, 4, 1000, 50
-SETTINGS = {"RATE_LIMIT_PER_MINUTE": str(QUOTA), "GATEWAY_WORKERS": str(WORKERS)}
+QUOTA, WORKERS, REQUESTS, ANSWER_SECONDS = 200, 4, 1000, 60
+# A machine that is busy with other tests takes longer over a thousand than callers usually wait.
+SETTINGS = {
+    "RATE_LIMIT_PER_MINUTE": str(QUOTA), "GATEWAY_WORKERS": str(WORKERS), "CALL_SECONDS": "30",
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,26 +41,37 @@ def alone(
         yield system
 
 
-def all_at_once(system: System, path: str, headers: dict[str, str]) -> Counter[int]:
-    """The statuses of a thousand requests on many connections, so of all workers."""
-    address = urlsplit(system.url).netloc
+def all_at_once(system: System, headers: dict[str, str]) -> Counter[int]:
+    """The statuses of a thousand requests, each on a connection of its own that is there before
+    the first of them is sent."""
+    return Counter(asyncio.run(_statuses(urlsplit(system.url), headers)))
 
-    def told(_: int) -> list[int]:
-        statuses = []
-        for _ in range(REQUESTS // CONNECTIONS):
-            connection = HTTPConnection(address, timeout=20)
-            connection.request("GET", path, headers=headers)
-            answer = connection.getresponse()
-            answer.read()
-            assert answer.getheader("RateLimit-Policy") == f'"default";q={QUOTA};w=60'
-            if answer.status == 429:
-                assert 1 <= int(answer.getheader("Retry-After") or 0) <= 60
-            statuses.append(answer.status)
-            connection.close()
-        return statuses
 
-    with ThreadPoolExecutor(CONNECTIONS) as crowd:
-        return Counter(status for each in crowd.map(told, range(CONNECTIONS)) for status in each)
+async def _statuses(address: SplitResult, headers: dict[str, str]) -> list[int]:
+    fields = {"Host": address.netloc, "Connection": "close", **headers}
+    lines = ["GET /nowhere HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    request = "\r\n".join([*lines, "", ""]).encode()
+    connections = [
+        await asyncio.open_connection(address.hostname, address.port) for _ in range(REQUESTS)
+    ]
+    for _, writer in connections:
+        writer.write(request)
+    return await asyncio.gather(*(_status(*each) for each in connections))
+
+
+async def _status(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
+    async with asyncio.timeout(ANSWER_SECONDS):
+        head, _, _ = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    first, *fields = head.decode().split("\r\n")
+    told = Headers(field.split(": ", 1) for field in fields)
+    status = int(first.split()[1])
+    # Too many at once are sent away before they are counted.
+    if status != 503:
+        assert told["RateLimit-Policy"] == f'"default";q={QUOTA};w=60'
+    if status == 429:
+        assert 1 <= int(told["Retry-After"]) <= 60
+    return status
 
 
 def a_session(system: System) -> dict[str, str]:
@@ -70,24 +84,27 @@ def a_session(system: System) -> dict[str, str]:
     return {"Authorization": f"Bearer {answer.json()['accessToken']}"}
 
 
-def let_through(statuses: Counter[int], expected: int) -> int:
-    assert statuses.keys() == {expected, 429} and statuses.total() == REQUESTS
-    return statuses[expected]
+def let_through(statuses: Counter[int]) -> int:
+    """Those that led to nothing, as was asked for: what else a request would wait for is not
+    measured. The bound on requests in flight is that of a worker, who may get more than others."""
+    assert {404, 429} <= statuses.keys() <= {404, 429, 503}, statuses
+    assert statuses.total() == REQUESTS
+    return statuses[404]
 
 
 def test_one_account_gets_its_quota_whatever_worker_it_meets(limited: System) -> None:
-    statuses = all_at_once(limited, "/me", a_session(limited))
-    assert QUOTA * 0.98 <= let_through(statuses, 200) <= QUOTA * 1.02
+    statuses = all_at_once(limited, a_session(limited))
+    assert QUOTA * 0.98 <= let_through(statuses) <= QUOTA * 1.02
     # Another session of the same account has none left.
     with httpx.Client(base_url=limited.url, headers=a_session(limited), trust_env=False) as again:
         assert again.get("/me").status_code == 429
 
 
 def test_one_address_gets_its_quota_whatever_worker_it_meets(limited: System) -> None:
-    statuses = all_at_once(limited, "/nowhere", {})
-    assert QUOTA * 0.98 <= let_through(statuses, 404) <= QUOTA * 1.02
+    statuses = all_at_once(limited, {})
+    assert QUOTA * 0.98 <= let_through(statuses) <= QUOTA * 1.02
 
 
 def test_without_redis_no_worker_lets_more_through_than_it_would_alone(alone: System) -> None:
-    statuses = all_at_once(alone, "/nowhere", {})
-    assert QUOTA <= let_through(statuses, 404) <= WORKERS * QUOTA
+    statuses = all_at_once(alone, {})
+    assert QUOTA <= let_through(statuses) <= WORKERS * QUOTA
