@@ -302,13 +302,13 @@ def test_a_token_signed_with_another_key_is_refused(desk: Desk, staff: Person) -
     own, session = session_of(desk, staff)
     ring = token_keys(desk.system)
     strangers = KeyRing(((ring.current, new_secret()),))
-    assert me(desk.system, own.issue(session, refreshes=0).access).status_code == 200
-    assert_unauthenticated(me(desk.system, signer(strangers).issue(session, refreshes=0).access))
+    assert me(desk.system, pair_of(own, session).access).status_code == 200
+    assert_unauthenticated(me(desk.system, pair_of(signer(strangers), session).access))
 
 
-def test_a_token_for_a_session_that_never_was_is_refused(desk: Desk) -> None:
-    tokens = signer(token_keys(desk.system))
-    pair = tokens.issue("0" * 32, refreshes=0)
+def test_a_token_for_a_session_that_never_was_is_refused(desk: Desk, staff: Person) -> None:
+    """Of an account that there is."""
+    pair = pair_of(signer(token_keys(desk.system)), Claims("0" * 32, staff.account))
     assert_unauthenticated(me(desk.system, pair.access))
     assert_unauthenticated(desk.nobody.post("/auth/refresh", json={"refreshToken": pair.refresh}))
 

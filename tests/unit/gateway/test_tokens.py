@@ -120,5 +120,5 @@ def test_another_gateways_token_is_not_good():
 
 def test_what_was_signed_for_an_older_version_is_not_good():
     for signed in (SESSION, [SESSION], [SESSION, "no number"], {"session": SESSION}):
-        older = Signer(OLD, "token/access").sign(signed)
+        older = Signer(KeyRing((OLD,)), "token/access").sign(signed)
         assert refused(tokens(OLD).claims_of_access, older)
