@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Lock
 from typing import Any
 
 from config.cache import Look, Place, Ticket
@@ -81,10 +82,12 @@ class Lost(Exception):
     """Who read for the others got no answer."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Flight:
     ticket: Ticket | None
     landed: "Future[Any]" = field(default_factory=Future)
+    # The one that those join who waited for it in vain.
+    after: "_Flight | None" = None
 
 
 class Flights:
@@ -93,28 +96,32 @@ class Flights:
 
     def __init__(self) -> None:
         self._under_way: dict[str, _Flight] = {}
+        self._lock = Lock()
 
     def read(self, look: Look, ask: Callable[[], Any], *, seconds: float) -> Any:
         """What ``ask`` returns or raises, now or for somebody else meanwhile; where nobody answered
         them, it is asked again, by one of those who waited."""
         until = time.monotonic() + seconds
-        while self._joins(look):
-            flight = self._under_way[look.place.name]
+        own = _Flight(look.ticket)
+        flight = self._under_way.setdefault(look.place.name, own)
+        while flight is not own and look.covers(flight.ticket):
             try:
                 return flight.landed.result(until - time.monotonic())
-            except (Lost, TimeoutError):
-                if time.monotonic() >= until:
-                    break
-        return self._read(look, ask)
-        return self._read(look, ask)
+            except Lost:
+                flight = self._after(flight, look, own)
+            except TimeoutError:
+                break
+        return self._read(look, ask, own)
 
-    def _joins(self, look: Look) -> bool:
-        flight = self._under_way.get(look.place.name)
-        return flight is not None and look.covers(flight.ticket)
+    def _after(self, lost: _Flight, look: Look, own: _Flight) -> _Flight:
+        """The first who hears of it goes; who hears late may find that it has landed already."""
+        with self._lock:
+            lost.after = lost.after or self._under_way.setdefault(look.place.name, own)
+            return lost.after
 
-    def _read(self, look: Look, ask: Callable[[], Any]) -> Any:
+    def _read(self, look: Look, ask: Callable[[], Any], own: _Flight) -> Any:
         name = look.place.name
-        own = self._under_way[name] = _Flight(look.ticket)
+        self._under_way[name] = own
         outcome: Callable[[], None] = partial(own.landed.set_exception, Lost())
         try:
             found = ask()

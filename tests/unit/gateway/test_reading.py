@@ -1,9 +1,10 @@
 """Records from copies: who is shown one, who is not, and how often their services are asked."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Event
+from functools import partial
+from threading import Event, Semaphore
 
 import pytest
 import time_machine
@@ -12,7 +13,7 @@ from sqlalchemy import event
 from config.breaker import FAILURES
 from config.clock import utc_now
 from config.messaging.client import Answer, NoAnswer, Request
-from gateway.cache import CHANGES, EVENTS, KINDS, Flights, list_place, session_place
+from gateway.cache import CHANGES, EVENTS, KINDS, Flights, Lost, list_place, session_place
 from schemas.accounts import ADMIN, DOCTOR, PATIENT, STAFF
 from schemas.errors import PatientNotFound, Unavailable
 from tests.unit.gateway.fakes import FakePool, as_role, new_account, token_of
@@ -255,6 +256,38 @@ def test_one_whose_read_fails_does_not_fail_the_others(serve, office):
     assert statuses == [200, 200, 200, 503]
     # One of the others asked for all of them.
     assert slow.asked == 2
+
+
+def test_who_hears_late_that_a_read_failed_is_told_what_was_read_instead(office):
+    flights, asked, heard, go = Flights(), [], Semaphore(1), Event()
+    (look,) = office.trips.ask(office.cache.look(list_place("doctors", (1,), office.vault)))[0]
+
+    def fail():
+        assert go.wait(10)
+        raise Unavailable("doctor")
+
+    def one_by_one(landed, seconds):
+        try:
+            return Future.result(landed, seconds)
+        except Lost:
+            assert heard.acquire(timeout=10)
+            raise
+
+    with ThreadPoolExecutor(3) as crowd:
+        crowd.submit(flights.read, look, fail, seconds=20)
+        (flight,) = wait_for(lambda: [*flights._under_way.values()], seconds=10)
+        landed = flight.landed
+        landed.result = partial(one_by_one, landed)
+        told = [
+            crowd.submit(flights.read, look, lambda: asked.append(1) or "told", seconds=20)
+            for _ in range(2)
+        ]
+        wait_for(lambda: len(landed._condition._waiters) == 2, seconds=10)
+        go.set()
+        wait_for(lambda: any(each.done() for each in told), seconds=10)
+        heard.release()
+    assert ([each.result() for each in told], len(asked)) == (["told"] * 2, 1)
+    assert not flights._under_way
 
 
 def test_a_refusal_is_for_all_who_waited(serve, office):
