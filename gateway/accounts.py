@@ -46,8 +46,7 @@ class Accounts:
 
     def get_locked(self, account_id: int) -> Account:
         """As ``get``, and nobody else changes it until this transaction ends."""
-        wanted = select(Account).where(Account.id == account_id).with_for_update()
-        return _found(self._transaction.scalar(wanted), account_id)
+        return _found(self._locked(account_id), account_id)
 
     def after(self, account_id: int, *, limit: int) -> list[Account]:
         """The next accounts by id."""
@@ -85,15 +84,23 @@ class Accounts:
         theirs = select(Account).where(Account.role == role, Account.subject_id == subject_id)
         return list(self._transaction.scalars(theirs))
 
+    def ids_of(self, role: str, subject_id: int) -> list[int]:
+        """Of the logins of one person."""
+        theirs = select(Account.id).where(Account.role == role, Account.subject_id == subject_id)
+        return list(self._transaction.scalars(theirs))
+
     def close_for(self, role: str, subject_id: int) -> list[int]:
         """Remove every login of one person, and what is known of their sign-ins; their ids."""
-        accounts = self.of(role, subject_id)
-        for account in accounts:
+        ids = self.ids_of(role, subject_id)
+        for account_id in ids:
             # Locked: a session that begins meanwhile would keep its account from being removed.
-            self.remove(self.get_locked(account.id))
-            gone = AccountNotFound(account.id)
-            forget_answers_about(self._transaction, Answer, account.id, instead=gone)
-        return [account.id for account in accounts]
+            account = self._locked(account_id)
+            # Of the request and the event that end it, the other one may have been quicker.
+            if account:
+                self.remove(account)
+                gone = AccountNotFound(account_id)
+                forget_answers_about(self._transaction, Answer, account_id, instead=gone)
+        return ids
 
     def forget_unfinished(self, *, before: datetime) -> None:
         """Remove logins that have waited for their record since ``before`` then: nobody can finish
@@ -109,6 +116,10 @@ class Accounts:
         for table in (Session, FamiliarAddress):
             self._transaction.execute(delete(table).where(table.account_id == account.id))
         self._transaction.delete(account)
+
+    def _locked(self, account_id: int) -> Account | None:
+        wanted = select(Account).where(Account.id == account_id).with_for_update()
+        return self._transaction.scalar(wanted)
 
     def _key(self, email: str) -> str:
         return vault_of(self._transaction).index("email", str(email_key(email)))

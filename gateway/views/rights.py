@@ -23,12 +23,16 @@ def export(visit: Visit, patient_id: int) -> Response:
 
 def erase(visit: Visit, patient_id: int) -> Response:
     """Taken on: the record and the logins are gone at once, the rest follows by an event."""
-    visit.ask("patient", "erase", patient_id).result()
+    def theirs(transaction: Transaction) -> list[int]:
+        return Accounts(transaction).ids_of(PATIENT, patient_id)
 
     def close(transaction: Transaction) -> list[int]:
         return Accounts(transaction).close_for(PATIENT, patient_id)
 
-    visit.sessions_changed(*visit.run(close))
+    # By the event they may be removed before this is; no session of theirs outlives this either.
+    before = visit.run(theirs)
+    visit.ask("patient", "erase", patient_id).result()
+    visit.sessions_changed(*{*before, *visit.run(close)})
     return as_json({"status": "erasing"}, status=HTTPStatus.ACCEPTED)
 
 

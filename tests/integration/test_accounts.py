@@ -188,6 +188,22 @@ def test_who_signs_in_beside_the_end_of_their_account_is_not_signed_in(
         assert all(session.ended_at for session in begun)
 
 
+def test_logins_that_the_request_and_the_event_of_an_erasure_end_at_once_are_gone(
+    office: Office,
+) -> None:
+    def close(subject: int) -> list[int]:
+        return visit_to(office).run(
+            lambda transaction: Accounts(transaction).close_for(PATIENT, subject)
+        )
+
+    for _ in range(ROUNDS):
+        subject = 10**6 + next(_numbers)
+        ids = {new_account(office, PATIENT, subject=subject) for _ in range(2)}
+        told = at_once(*[partial(close, subject)] * 4)
+        assert all(isinstance(each, list) and ids.issuperset(each) for each in told), told
+        assert rows(office, Account, subject_id=subject) == []
+
+
 def test_one_may_sign_in_several_times_at_once(office: Office, ada: int, email: str) -> None:
     answers = at_once(*[lambda: enter(office, email)] * 8)
     assert all(alive(office, answer) for answer in answers)

@@ -13,10 +13,11 @@ from sqlalchemy import event
 from config.breaker import FAILURES
 from config.clock import utc_now
 from config.messaging.client import Answer, NoAnswer, Request
+from gateway.accounts import Accounts
 from gateway.cache import CHANGES, EVENTS, KINDS, Flights, Lost, list_place, session_place
 from schemas.accounts import ADMIN, DOCTOR, PATIENT, STAFF
 from schemas.errors import PatientNotFound, Unavailable
-from tests.unit.gateway.fakes import FakePool, as_role, new_account, token_of
+from tests.unit.gateway.fakes import FakePool, as_role, new_account, token_of, visit_to
 from tests.waiting import wait_for
 
 ADA, BO, GARRETT = 7, 8, 3
@@ -436,6 +437,24 @@ def test_who_was_seen_a_moment_ago_is_refused_with_the_next_request(serve, offic
         changed = client.patch(f"/accounts/{account}", json=changes[how])
         assert changed.status_code == 200, changed.text
     assert client.get("/patients/7", headers=token).status_code == 401
+
+
+def test_whose_logins_the_event_has_removed_before_the_request_is_refused_when_it_is_told(
+    serve, office
+):
+    account = new_account(office, PATIENT, subject=ADA)
+    theirs = {"Authorization": f"Bearer {token_of(office, account)}"}
+    pool = pool_of()
+
+    def told_by_event(request, headers):
+        visit_to(office).run(lambda transaction: Accounts(transaction).close_for(PATIENT, ADA))
+        return Answer(None)
+
+    pool.answers["patient.erase"] = told_by_event
+    client = serve(pool)
+    assert client.get("/patients/7", headers=theirs).status_code == 200
+    assert client.delete("/patients/7").status_code == 202
+    assert client.get("/patients/7", headers=theirs).status_code == 401
 
 
 def test_a_session_is_not_believed_beyond_its_own_end(serve, office):
