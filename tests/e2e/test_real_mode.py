@@ -55,6 +55,8 @@ CALL_SECONDS = 3.0
 PEER_SECONDS = 1.0
 ALL_OK = dict.fromkeys(("broker", "gateway", "audit", *SERVICES), "ok")
 SERVERS = ("AMQP_URI", "DATABASE_URL", "REDIS_URL")
+# Whom the booking of people never met takes.
+ALL_WHO_KNOW = ("appointment.schedule", "patient.exists", "doctor.availability")
 
 
 def log_lines(system: System) -> list[Json]:
@@ -132,16 +134,21 @@ def test_a_program_that_does_not_exist_is_refused_by_its_name(stack: System) -> 
 
 
 def test_one_correlation_id_runs_through_every_program_that_a_booking_touches(
-    stack: System, stack_client: httpx.Client
+    own: "Clinic",
 ) -> None:
-    patient, doctor = register_patient(stack_client), register_doctor(stack_client)
-    word = f"trace-{unique()}"
-    body = booking_body(patient, doctor, morning())
-    stored(stack_client.post("/appointments", json=body, headers={"X-Correlation-Id": word}))
-    wanted = {"gateway", "appointment.schedule", "patient.exists", "doctor.availability"}
+    """Nobody here tells the appointment service of patients: it asks, the first time."""
+    patient, doctor = register_patient(own.client), register_doctor(own.client)
+    assert_booked_by(own, booking_body(patient, doctor, morning()), *ALL_WHO_KNOW)
+    assert_booked_by(own, booking_body(patient, doctor, morning(31)), "appointment.schedule")
+
+
+def assert_booked_by(own: "Clinic", body: Json, *methods: str) -> None:
+    word, wanted = f"trace-{unique()}", {"gateway", *methods}
+    stored(own.client.post("/appointments", json=body, headers={"X-Correlation-Id": word}))
     eventually(
-        lambda: who_logged(stack, word) == wanted, seconds=LINE_SECONDS, what=f"lines of {wanted}"
+        lambda: who_logged(own.system, word) >= wanted, seconds=LINE_SECONDS, what=f"{wanted}"
     )
+    assert who_logged(own.system, word) == wanted
 
 
 class Marked:
@@ -277,12 +284,13 @@ def as_by_shell(answer: httpx.Response) -> Json:
 def test_a_second_doctor_service_comes_and_goes_without_a_failed_request(
     stack: System, stack_client: httpx.Client, tmp_path: Path
 ) -> None:
-    address = f"/doctors/{register_doctor(stack_client)['id']}"
+    # Of which no copies are kept.
+    address = f"/doctors/{register_doctor(stack_client)['id']}/time-off"
     log = tmp_path / "doctor-2.log"
 
     def served_by_the_second() -> bool:
         assert stack_client.get(address).status_code == 200
-        return '"doctor.get"' in log.read_text()
+        return '"doctor.find_time_off"' in log.read_text()
 
     with running(clinic("serve", "doctor"), environ=stack.environ, log=log) as second:
         eventually(served_by_the_second, seconds=END_SECONDS, every=0.01, what="its share of calls")
@@ -412,15 +420,18 @@ def frozen(own: Clinic, name: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("away", [stopped, frozen])
-def test_without_the_doctor_service_nothing_is_booked_and_the_same_key_books_later(
+def test_without_the_doctor_service_who_was_never_met_is_not_booked_and_the_same_key_books_later(
     own: Clinic, away: Callable[[Clinic, str], AbstractContextManager[None]]
 ) -> None:
     patient, doctor = register_patient(own.client), register_doctor(own.client)
-    earlier = stored(book(own.client, patient, doctor, morning()))
-    key, wanted, rows = unique(), morning(31), own.stored_rows("appointment")
+    earlier = stored(book(own.client, patient, register_doctor(own.client), morning()))
+    key, rows = unique(), own.stored_rows("appointment")
+
+    def booking() -> httpx.Response:
+        return book(own.client, patient, doctor, morning(31), key=key)
 
     with away(own, "doctor"):
-        assert_unavailable_in_time(lambda: book(own.client, patient, doctor, wanted, key=key))
+        assert_unavailable_in_time(booking)
         assert own.stored_rows("appointment") == rows
         assert own.client.get(f"/appointments/{earlier['id']}").json() == earlier
         assert own.client.get(f"/patients/{patient['id']}").json() == patient
@@ -428,9 +439,31 @@ def test_without_the_doctor_service_nothing_is_booked_and_the_same_key_books_lat
         assert own.client.get("/livez").status_code == 200
 
     own.wait_until_well()
-    booked = stored(book(own.client, patient, doctor, wanted, key=key))
-    assert stored(book(own.client, patient, doctor, wanted, key=key)) == booked
+    booked = stored(booking())
+    assert stored(booking()) == booked
     assert own.stored_rows("appointment")["appointment"] == rows["appointment"] + 1
+
+
+@pytest.mark.parametrize("away", [stopped, frozen])
+def test_without_the_doctor_service_who_has_met_is_booked_at_once_and_only_once_a_time(
+    own: Clinic, away: Callable[[Clinic, str], AbstractContextManager[None]]
+) -> None:
+    patient, other = register_patient(own.client), register_patient(own.client)
+    doctor, key = register_doctor(own.client), unique()
+    stored(book(own.client, patient, doctor, morning()))
+    stored(book(own.client, other, register_doctor(own.client), morning()))
+    rows = own.stored_rows("appointment")["appointment"]
+
+    with away(own, "doctor"):
+        began = time.monotonic()
+        booked = stored(book(own.client, patient, doctor, morning(31), key=key))
+        assert time.monotonic() - began < PEER_SECONDS
+        assert stored(book(own.client, patient, doctor, morning(31), key=key)) == booked
+        problem(book(own.client, other, doctor, morning(31)), 409, "slot_taken")
+        assert own.stored_rows("appointment")["appointment"] == rows + 1
+
+    own.wait_until_well()
+    assert own.client.get(f"/appointments/{booked['id']}").json() == booked
 
 
 @pytest.mark.parametrize("service", ["appointment", "patient"])
