@@ -73,9 +73,15 @@ def copied(house: House, path: str) -> None:
     def is_copied() -> bool:
         assert anew(house, path).status_code == 200
         with house.redis() as redis:
-            return bool(redis.exists(f"gateway-copies:{path[1:-1].replace('s/', '/')}{path[-1]}"))
+            return bool(redis.exists(f"gateway-copies:{place_of(path)}"))
 
     eventually(is_copied, seconds=REST_SECONDS + EPOCH_SECONDS + 5, what="a copy")
+
+
+def place_of(path: str) -> str:
+    """Of a patient, of a doctor, or of a doctor's schedule."""
+    _, kind, number, *rest = path.split("/")
+    return f"{rest[0] if rest else kind.removesuffix('s')}/{number}"
 
 
 def change(client: httpx.Client, path: str, **headers: str) -> Json:

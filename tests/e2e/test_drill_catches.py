@@ -15,7 +15,7 @@ from tests.e2e.markers import Markers
 
 PROGRAMS = [
     "patient", "doctor", "appointment", "patient-background", "doctor-background",
-    "appointment-background", "gateway", WITNESS,
+    "appointment-background", "gateway-background", "gateway", WITNESS,
 ]
 
 # Its commits come in another order than its rows: what is right must do with that.
