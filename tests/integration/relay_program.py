@@ -8,7 +8,7 @@ import signal
 from functools import partial
 from types import FrameType
 
-from config.database import connect
+from config.database import connect_by_statement
 from config.messaging.publisher import Publisher
 from config.messaging.relay import Relay
 from patient.models import Outbox, RelayTurn
@@ -17,7 +17,7 @@ from patient.models import Outbox, RelayTurn
 def main() -> None:
     environ = os.environ
     relay = Relay(
-        connect(environ["RELAY_DATABASE"], pool_size=1),
+        connect_by_statement(environ["RELAY_DATABASE"]),
         outbox=Outbox,
         turn=RelayTurn,
         source=environ["RELAY_SOURCE"],

@@ -7,21 +7,23 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from kombu import Connection, Queue
-from sqlalchemy import text
+from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session
 
 from config.clock import utc_now
+from config.database import connect_by_statement
 from config.messaging.held import FIRST_PAUSE, LONGEST_PAUSE
 from config.messaging.publisher import Fate, Publisher
 from config.messaging.relay import BATCH
 from config.messaging.turn import TURN
 from config.messaging.wake import Waker, wake_after_commit
 from config.metrics import OUTBOX_UNROUTABLE, OUTBOX_WAITING
-from patient.models import Outbox
+from patient.models import Outbox, RelayTurn
 from tests.broker_proxy import broker_proxy
 from tests.integration.outbox import Post, Subscriber, at_work, open_post, wait_for
 
@@ -136,6 +138,24 @@ def test_when_a_relay_is_gone_the_other_takes_over(post: Post, tmp_path: Path, b
                 process.send_signal(signal.SIGCONT)
             check_all_came_in_order(post, subscriber, writers)
     assert len(subscriber.events) <= WRITERS * EVENTS_EACH + 1 + BATCH
+
+
+def test_a_relay_that_is_stopped_after_any_statement_leaves_no_row_locked(post: Post) -> None:
+    own = connect_by_statement(post.engine.url.render_as_string(hide_password=False))
+    done: set[str] = set()
+
+    @event.listens_for(own, "after_cursor_execute")
+    def look(connection: object, cursor: object, statement: str, *_: object) -> None:
+        done.add(statement.split()[0])
+        with post.engine.begin() as other:
+            for column in (Outbox.position, RelayTurn.id):
+                other.execute(select(column).with_for_update(nowait=True))
+
+    post.write("1")
+    with at_work(replace(post, engine=own).relay()):
+        wait_for(lambda: post.unpublished == 0)
+    own.dispose()
+    assert done == {"INSERT", "SELECT", "UPDATE"}
 
 
 def test_a_relay_that_stops_gives_its_turn_to_the_next(post: Post) -> None:
