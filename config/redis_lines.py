@@ -1,52 +1,124 @@
-"""Connections to Redis for several commands at once: sent together, answered together.
+"""One connection to Redis for all who ask at the same time: sent together, answered together.
 
 redis-py's own pipelines ask a connection whether it is clean before each use, and wrap each
 command and each trip several times: half of what a trip costs. Here a connection that did not end
-well is thrown away, so the others are clean.
+well is thrown away, so the one that is kept is clean.
 """
 
+import threading
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisLost
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 Command = Sequence[str | bytes | int]
 
 
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """What one caller sends, and what becomes of it."""
+
+    packed: list[bytes]
+    expected: int
+    answers: list[Any] | None = None
+    failure: Exception | None = None
+    # Held until there is something to be told; an event takes longer to make.
+    told: threading.Lock = field(default_factory=threading.Lock)
+
+
 class RedisLines:
-    """Those of one client; one for each trip that is under way."""
+    """Of the callers that wait, the first one leads: it sends for all, and reads for all. Who comes
+    while it is on its way waits for the next trip: all of them together."""
 
     def __init__(self, redis: Redis) -> None:
         pool = redis.connection_pool
         # Not by the pool: it counts those that it has made, and never takes one back that broke.
         self._new = partial(pool.connection_class, **pool.connection_kwargs)
-        self._idle: list[Any] = []
+        # Never connected: it knows how commands are written.
+        self._writer = self._new()
+        self._kept: Any = None
+        # Held for moments only, and never while something is sent.
+        self._lock = threading.Lock()
+        self._waiting: list[_Asked] = []
+        self._led = False
 
     def send(self, commands: Sequence[Command]) -> list[Any]:
         """What each was answered with; what Redis refuses is among the answers, as an exception.
 
         :raises redis.RedisError, OSError: when Redis does not answer.
         """
-        while self._idle:
-            try:
-                return self._exchange(self._idle.pop(), commands)
-            except RedisLost:
-                # It died unnoticed, and perhaps the others with it.
-                continue
-        return self._exchange(self._new(), commands)
+        asked = _Asked(self._writer.pack_commands(commands), len(commands))
+        asked.told.acquire()
+        if not self._leads(asked):
+            asked.told.acquire()
+        if asked.answers is None and asked.failure is None:
+            self._lead()
+        if asked.failure is not None:
+            raise asked.failure
+        return asked.answers or []
 
-    def _exchange(self, connection: Any, commands: Sequence[Command]) -> list[Any]:
+    def _leads(self, asked: _Asked) -> bool:
+        with self._lock:
+            self._waiting.append(asked)
+            first, self._led = not self._led, True
+            return first
+
+    def _lead(self) -> None:
+        together: list[_Asked] = []
+        failure: Exception = RedisLost("who asked for all was ended")
         try:
-            connection.send_packed_command(connection.pack_commands(commands))
-            answers = [_answer(connection) for _ in commands]
+            # One turn of the loop: whoever is as ready comes along.
+            time.sleep(0)
+            together = self._taken()
+            self._travel(together)
+        except (RedisError, OSError) as lost:
+            failure = lost
+            # Nobody waits twice for a Redis that does not answer.
+            together += self._taken()
+        finally:
+            self._end(together, failure)
+
+    def _taken(self) -> list[_Asked]:
+        with self._lock:
+            taken, self._waiting = self._waiting, []
+            return taken
+
+    def _end(self, together: Sequence[_Asked], failure: Exception) -> None:
+        """Tell them, and let one of those who came meanwhile lead."""
+        with self._lock:
+            following = self._waiting[:1]
+            self._led = bool(following)
+        for asked in together:
+            if asked.answers is None:
+                asked.failure = failure
+        for asked in (*together, *following):
+            asked.told.release()
+
+    def _travel(self, together: Sequence[_Asked]) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            try:
+                return self._exchange(kept, together)
+            except RedisLost:
+                # It died unnoticed.
+                pass
+        self._exchange(self._new(), [each for each in together if each.answers is None])
+
+    def _exchange(self, connection: Any, together: Sequence[_Asked]) -> None:
+        try:
+            pieces = [piece for asked in together for piece in asked.packed]
+            connection.send_packed_command([b"".join(pieces)])
+            for asked in together:
+                asked.answers = [_answer(connection) for _ in range(asked.expected)]
         except BaseException:
             connection.disconnect()
             raise
-        self._idle.append(connection)
-        return answers
+        self._kept = connection
 
 
 def _answer(connection: Any) -> Any:
