@@ -13,7 +13,6 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any
 
 from config.clock import utc_now
@@ -112,7 +111,7 @@ def mac_of(row: Mapping[str, Any], *, previous: str, ring: KeyRing) -> str:
     :raises UnknownKey: when the ring lacks the key that the row names.
     """
     key = ring.derive(PURPOSE, row["key_id"])
-    return hmac.new(key, canonical(row, previous=previous), sha256).hexdigest()
+    return hmac.digest(key, canonical(row, previous=previous), "sha256").hex()
 
 
 def canonical(row: Mapping[str, Any], *, previous: str) -> bytes:

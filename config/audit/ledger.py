@@ -1,14 +1,20 @@
 """The database's side of a chain: batches of entries, each committed whole and once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from config.audit.chain import Entry, Head, links, new_head
 from config.audit.models import Record
 from config.database import connect
 from config.keys import KeyRing
+
+_COLUMNS = tuple(name for name in Record.__table__.columns.keys() if name != "position")
+_AUTOCOMMIT = "AUTOCOMMIT"
 
 
 class Ledger:
@@ -26,7 +32,7 @@ class Ledger:
         return self._tip if self._tip and self._tip.number else None
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """Commit ``entries`` in one transaction: one statement, and one wait for the disk.
+        """Commit ``entries`` whole, by one statement: one turn to the server, and to its disk.
 
         Once raised, the outcome is unknown; appending the same entries again settles it. They
         become the same rows, which their unique numbers keep from being there twice.
@@ -38,8 +44,8 @@ class Ledger:
         rows = links(self._tip, entries, ring=self._ring)
         last = Head.of(rows[-1])
         try:
-            with connection.begin():
-                connection.execute(insert(Record), rows)
+            with _transaction(connection):
+                connection.exec_driver_sql(*_insertion(connection, rows))
         except IntegrityError:
             if not self._is_there(connection, last):
                 # Strangers have our numbers. That takes a forger; a new chain goes on beside it.
@@ -61,18 +67,48 @@ class Ledger:
         self._engine.dispose()
 
     def _connected(self) -> Connection:
-        # Kept: fetching one from the pool for each batch costs two more turns to the server.
+        # Kept: fetching one from the pool for each batch costs two more turns to the server, and
+        # the COMMIT of a single statement one more.
         if self._connection is None:
             self._connection = self._engine.connect()
+            if self._engine.dialect.name == "mysql":
+                self._connection.execution_options(isolation_level=_AUTOCOMMIT)
         return self._connection
 
     def _witness(self, connection: Connection) -> str:
         newest = select(Record.mac).order_by(Record.position.desc()).limit(1)
-        with connection.begin():
+        with _transaction(connection):
             return connection.scalar(newest) or ""
 
     def _is_there(self, connection: Connection, last: Head) -> bool:
         """Whether the try whose outcome was unknown went through."""
         mac = select(Record.mac).filter_by(chain=last.chain, number=last.number)
-        with connection.begin():
+        with _transaction(connection):
             return connection.scalar(mac) == last.mac
+
+
+@contextmanager
+def _transaction(connection: Connection) -> Iterator[None]:
+    """For one statement, which needs none where each is committed by itself."""
+    if connection.get_execution_options().get("isolation_level") == _AUTOCOMMIT:
+        yield
+    else:
+        with connection.begin():
+            yield
+
+
+def _insertion(
+    connection: Connection, rows: Sequence[Mapping[str, Any]]
+) -> tuple[str, tuple[Any, ...]]:
+    """A statement and its parameters. As SQLAlchemy's own it takes three times as long to make."""
+    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    marks = f"({', '.join([mark] * len(_COLUMNS))})"
+    text = f"INSERT INTO audit ({', '.join(_COLUMNS)}) VALUES {', '.join([marks] * len(rows))}"
+    return text, tuple(_stored(row[name]) for row in rows for name in _COLUMNS)
+
+
+def _stored(value: Any) -> Any:
+    """As ``UtcDateTime`` stores instants."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return value

@@ -9,7 +9,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,6 +20,7 @@ from config.keys import KeyRing
 
 _log = logging.getLogger("audit")
 
+# Entries that are written at once; those of one answer are never apart.
 BATCH = 500
 # So many wait for a database that is down; what is more is refused at once.
 MOST_WAITING = 10_000
@@ -38,10 +38,27 @@ class NotRecorded(Exception):
         return "The audit trail could not be written."
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class _Waiting:
+    """``committed`` is None while nobody knows. A future would take longer to make than its line
+    takes to write."""
+
     entries: Sequence[Entry]
-    committed: "Future[None]" = field(default_factory=Future)
+    committed: bool | None = None
+    _told: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._told.acquire()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it is committed, as far as it is told within ``seconds``."""
+        return self._told.acquire(timeout=max(0.0, seconds)) and bool(self.committed)
+
+    def tell(self, committed: bool) -> None:
+        """Once: what was refused stays so for who has waited."""
+        if self.committed is None:
+            self.committed = committed
+            self._told.release()
 
 
 class Trail:
@@ -78,10 +95,8 @@ class Trail:
             self._waiting.append(ticket)
             self._start_writer()
             self._changed.notify_all()
-        try:
-            ticket.committed.result(timeout=seconds)
-        except TimeoutError as late:
-            raise NotRecorded() from late
+        if not ticket.wait(seconds):
+            raise NotRecorded()
 
     def close(self) -> None:
         """Write what waits, log the head, and let go of the database."""
@@ -123,7 +138,11 @@ class Trail:
                 pause = max(0.0, self._log_at - time.monotonic()) if unlogged else None
                 if not self._changed.wait(pause):
                     self._log_head(now=time.monotonic())
-            return [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            batch, entries = [], 0
+            while self._waiting and entries < BATCH:
+                batch.append(self._waiting.popleft())
+                entries += len(batch[-1].entries)
+            return batch
 
     def _commit(self, batch: Sequence[_Waiting]) -> None:
         """Commit it, however long it takes: while its outcome is open, nothing can follow it."""
@@ -151,8 +170,7 @@ class Trail:
         if tries >= TRIES:
             _log.info("trail is written again")
         for each in batch:
-            if not each.committed.done():
-                each.committed.set_result(None)
+            each.tell(True)
         return True
 
     def _refuse(self, batch: Sequence[_Waiting]) -> None:
@@ -160,8 +178,7 @@ class Trail:
         with self._changed:
             waiting = [*batch, *self._waiting]
         for each in waiting:
-            if not each.committed.done():
-                each.committed.set_exception(NotRecorded())
+            each.tell(False)
 
     def _give_up(self, batch: Sequence[_Waiting]) -> None:
         """The process ends while the database is down. Nobody got an answer to any of these."""
