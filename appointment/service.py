@@ -138,7 +138,7 @@ class AppointmentService:
     def get(self, appointment_id: int) -> dict[str, Any]:
         """:raises AppointmentNotFound:"""
         wanted = load_id(appointment_id)
-        return self.store.transact(lambda session: _dump(Appointments(session).get(wanted)))
+        return self.store.read(lambda session: _dump(Appointments(session).get(wanted)))
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def find(self, query: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class AppointmentService:
         """
         asked = load(AppointmentQuerySchema(), query or {})
         meant = in_utc(asked, timezone=self._zone_of(asked))
-        return self.store.transact(
+        return self.store.read(
             lambda session: _page(
                 Records(session).find(meant, now=self.clock()), limit=meant["limit"]
             )
@@ -167,7 +167,7 @@ class AppointmentService:
             found = Appointments(session).get(wanted)
             return {"items": _lines(Records(session).history(found.id))}
 
-        return self.store.transact(look)
+        return self.store.read(look)
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def export(self, patient_id: int) -> list[dict[str, Any]]:
@@ -183,13 +183,13 @@ class AppointmentService:
                 for each in records.of(wanted)
             ]
 
-        return self.store.transact(look)
+        return self.store.read(look)
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def has_met(self, doctor_id: int, patient_id: int) -> bool:
         """Whether the two have an appointment with each other that was not cancelled."""
         doctor, patient = load_id(doctor_id, "doctorId"), load_id(patient_id, "patientId")
-        return self.store.transact(lambda session: Records(session).between(doctor, patient))
+        return self.store.read(lambda session: Records(session).between(doctor, patient))
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def slots(self, doctor_id: int, query: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -198,7 +198,7 @@ class AppointmentService:
         :raises InvalidInput, DoctorNotFound, Unavailable:
         """
         asked, offers = load(SlotsQuerySchema(), query or {}), self._offers(doctor_id)
-        return self.store.transact(lambda session: {"items": offers(session).listed(asked)})
+        return self.store.read(lambda session: {"items": offers(session).listed(asked)})
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def explain(self, doctor_id: int, query: dict[str, Any]) -> dict[str, Any]:
@@ -207,7 +207,7 @@ class AppointmentService:
         :raises InvalidInput, DoctorNotFound, Unavailable:
         """
         asked, offers = load(ExplainQuerySchema(), query), self._offers(doctor_id)
-        return self.store.transact(
+        return self.store.read(
             lambda session: offers(session).explain(asked["start"], asked["duration_minutes"])
         )
 
@@ -223,7 +223,7 @@ class AppointmentService:
         def look(session: Session) -> dict[str, Any]:
             return {"items": FirstOffers(session, timetables, now=self.clock()).listed(asked)}
 
-        return self.store.transact(look)
+        return self.store.read(look)
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def affected(self, doctor_id: int, periods: list[dict[str, Any]]) -> list[list[int]]:
@@ -232,7 +232,7 @@ class AppointmentService:
         :raises InvalidInput:
         """
         wanted, asked = load_id(doctor_id, "doctorId"), load_periods(periods)
-        return self.store.transact(lambda session: Diary(session).overlapping(wanted, asked))
+        return self.store.read(lambda session: Diary(session).overlapping(wanted, asked))
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def renew(self, doctor_id: int) -> None:

@@ -68,11 +68,17 @@ class Contended(Exception):
 
 
 def connect(
-    url: str, *, pool_size: int = 5, statement_seconds: int | None = STATEMENT_SECONDS
+    url: str,
+    *,
+    pool_size: int = 5,
+    statement_seconds: int | None = STATEMENT_SECONDS,
+    statements_alone: bool = False,
 ) -> Engine:
     """An engine for a service's database on MySQL, MariaDB or SQLite; connects when first used.
 
     :param statement_seconds: how long the server may take over one statement, or for ever.
+    :param statements_alone: whether each one is a transaction, which is then not ended by another
+        turn to the server; on SQLite there is none to be spared.
     """
     # Parameters are personal data and would appear in the texts of errors.
     options: dict[str, Any] = {"hide_parameters": True, "pool_pre_ping": True}
@@ -81,7 +87,12 @@ def connect(
         _set_up_sqlite(engine)
         return engine
     return mysql_engine(
-        url, pool_size=pool_size, statement_seconds=statement_seconds, **options
+        url,
+        pool_size=pool_size,
+        statement_seconds=statement_seconds,
+        # Under REPEATABLE READ a plain read sees an old snapshot, and double booking gets through.
+        isolation_level="AUTOCOMMIT" if statements_alone else "READ COMMITTED",
+        **options,
     )
 
 

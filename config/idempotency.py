@@ -46,9 +46,11 @@ class Errors(Protocol):
 
 
 class Store:
-    """One call's way to the database: ``transact`` runs work, ``change`` runs it once per key, and
-    ``once`` runs it once per event.
+    """One call's way to the database: ``transact`` runs work, ``read`` what only reads, ``change``
+    runs it once per key, and ``once`` runs it once per event.
 
+    :param reading: for ``read``, where each statement is a transaction. READ COMMITTED shows each
+        what was committed by then anyway.
     :param subject: the member of a change's result that says whose data it is.
     :param inbox: the table of handled events, where there are any.
     :param handler: who handles them here, ``<service>.<method>``.
@@ -62,11 +64,13 @@ class Store:
         answers: Any,
         errors: Errors,
         vault: Vault,
+        reading: Transactions | None = None,
         subject: str | None = None,
         inbox: Any = None,
         handler: str = "",
     ) -> None:
         self.transact = transactions.run
+        self.read = (reading or transactions).run
         self.answers = answers
         self.inbox = inbox
         self.vault = vault

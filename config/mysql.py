@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Literal
 
 from pymysql.connections import Connection
 from sqlalchemy import Dialect, Engine, QueuePool, create_engine, event
+from sqlalchemy.engine.interfaces import IsolationLevel
 
 LOCK_WAIT_SECONDS = 2
 # More than the longest wait for a lock.
@@ -22,6 +23,8 @@ CONNECT_SECONDS = 3.0
 GRACE_SECONDS = 0.25
 # As coarse as this, so that not every packet sets the socket's timeout anew.
 STEP_SECONDS = 0.125
+# For so long after its last answer, a server is not asked whether it is still there.
+HEARD_SECONDS = 1.0
 
 # Seconds since the epoch; what runs without one is bounded by the times above alone.
 _deadline: ContextVar[float | None] = ContextVar("database_deadline", default=None)
@@ -37,13 +40,17 @@ def bounded(deadline: float) -> Iterator[None]:
         _deadline.reset(before)
 
 
-def mysql_engine(url: str, *, pool_size: int, statement_seconds: float | None, **options: Any) -> (
-    Engine
-):
+def mysql_engine(
+    url: str,
+    *,
+    pool_size: int,
+    statement_seconds: float | None,
+    isolation_level: IsolationLevel,
+    **options: Any,
+) -> Engine:
     engine = create_engine(
         url,
-        # Under REPEATABLE READ a plain read sees an old snapshot, and double booking gets through.
-        isolation_level="READ COMMITTED",
+        isolation_level=isolation_level,
         poolclass=_Pool,
         pool_size=pool_size,
         max_overflow=pool_size,
@@ -82,9 +89,42 @@ class _Bounded:
 
 
 class _Connection(Connection):
+    """Spares what the server need not be told: each turn to it costs as much as a short query."""
+
     # PyMySQL looks at them before each packet.
     _read_timeout = _Bounded()
     _write_timeout = _Bounded()
+
+    # Whether there may be a transaction to end; when the server last had nothing to object.
+    _begun = False
+    _heard_at = -math.inf
+
+    def query(self, sql: str | bytes, unbuffered: bool = False) -> int:
+        self._begun, self._heard_at = not self.autocommit_mode, -math.inf
+        rows = super().query(sql, unbuffered)
+        self._heard_at = time.monotonic()
+        return rows
+
+    def commit(self) -> None:
+        if self._begun:
+            super().commit()
+            self._ended()
+
+    def rollback(self) -> None:
+        # The pool calls it too, for each connection that is given back.
+        if self._begun:
+            super().rollback()
+            self._ended()
+
+    # No caller of ours has it reconnect.
+    def ping(self, reconnect: Literal[False] | None = False) -> None:  # type: ignore[override]
+        # One that was cut a moment ago fails at its first statement: nothing is done by then, and
+        # the transaction is run again.
+        if time.monotonic() - self._heard_at > HEARD_SECONDS:
+            super().ping(reconnect)
+
+    def _ended(self) -> None:
+        self._begun, self._heard_at = False, time.monotonic()
 
 
 class _Pool(QueuePool):

@@ -7,12 +7,12 @@ from typing import Any
 
 import nameko_sqlalchemy
 from nameko.containers import WorkerContext
-from nameko_sqlalchemy.database import DB_URIS_KEY
+from nameko_sqlalchemy.database import DB_URIS_KEY, DatabaseWrapper, Session
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError, TimeoutError
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, sessionmaker
 
-from config.database import Transactions, connect
+from config.database import Sessions, Transactions, connect
 from config.encryption import VAULT, Vault
 from config.idempotency import Errors, Store
 from config.messaging.call import CHECKED_CALLER, Call
@@ -61,6 +61,7 @@ class Database(nameko_sqlalchemy.Database):
         self.subject = subject
 
     engine: Engine
+    reading: Engine
     vault: Vault
     wake = CommitsWakeRelay()
 
@@ -68,14 +69,15 @@ class Database(nameko_sqlalchemy.Database):
         super().setup()
         # Its engine takes no options from the configuration, so it gives way to ours.
         self.engine.dispose()
-        self.engine = connect(
-            uri_of(self.container.config, self.container.service_name, self.declarative_base),
-            pool_size=self.container.max_workers,
-        )
+        uri = uri_of(self.container.config, self.container.service_name, self.declarative_base)
+        workers = self.container.max_workers
+        self.engine = connect(uri, pool_size=workers)
+        self.reading = connect(uri, pool_size=workers, statements_alone=True)
         self.vault = vault_of_service(
             self.container.config, self.container.service_name, self.declarative_base
         )
         self.Session.configure(bind=self.engine, info={VAULT: self.vault})
+        self.Reading = sessionmaker(self.reading, class_=Session, info={VAULT: self.vault})
         self.wake.watch(self.Session, self.declarative_base)
         self._connect_once()
 
@@ -93,13 +95,9 @@ class Database(nameko_sqlalchemy.Database):
         def call() -> Call:
             return call_of(worker_ctx)
 
-        transactions = Transactions(
-            super().get_dependency(worker_ctx),
-            deadline=lambda: self._deadline(worker_ctx),
-            unavailable=self.errors.Unavailable,
-        )
         return Store(
-            transactions,
+            self._transactions(super().get_dependency(worker_ctx), worker_ctx),
+            reading=self._transactions(DatabaseWrapper(self.Reading), worker_ctx),
             call=call,
             answers=self.answers,
             errors=self.errors,
@@ -107,6 +105,21 @@ class Database(nameko_sqlalchemy.Database):
             subject=self.subject,
             inbox=self.inbox,
             handler=f"{worker_ctx.service_name}.{worker_ctx.entrypoint.method_name}",
+        )
+
+    def stop(self) -> None:
+        super().stop()
+        self.reading.dispose()
+
+    def kill(self) -> None:
+        super().kill()
+        self.reading.dispose()
+
+    def _transactions(self, sessions: Sessions, worker_ctx: WorkerContext) -> Transactions:
+        return Transactions(
+            sessions,
+            deadline=lambda: self._deadline(worker_ctx),
+            unavailable=self.errors.Unavailable,
         )
 
     def _deadline(self, worker_ctx: WorkerContext) -> float:

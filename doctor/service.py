@@ -68,7 +68,7 @@ class DoctorService:
     def get(self, doctor_id: int) -> dict[str, Any]:
         """:raises DoctorNotFound:"""
         wanted = load_id(doctor_id)
-        return self.store.transact(lambda session: doctor_json(Doctors(session).get(wanted)))
+        return self.store.read(lambda session: doctor_json(Doctors(session).get(wanted)))
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def find(
@@ -95,7 +95,7 @@ class DoctorService:
             )
             return page_by_id(found, limit=query["limit"], told=doctor_json)
 
-        return self.store.transact(look)
+        return self.store.read(look)
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def update(
@@ -131,7 +131,7 @@ class DoctorService:
         :raises DoctorNotFound:
         """
         wanted = load_id(doctor_id)
-        return self.store.transact(
+        return self.store.read(
             lambda session: schedule_json(Timetables(session).hours(wanted))
         )
 
@@ -190,7 +190,7 @@ class DoctorService:
             )
             return time_off_json({"id": None, **meant})
 
-        return self.store.transact(look)
+        return self.store.read(look)
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def find_time_off(
@@ -208,7 +208,7 @@ class DoctorService:
             )
             return page_by_id(found, limit=query["limit"], told=time_off_json)
 
-        return self.store.transact(look)
+        return self.store.read(look)
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def remove_time_off(self, doctor_id: int, time_off_id: int) -> None:
@@ -230,7 +230,7 @@ class DoctorService:
         :raises DoctorNotFound:
         """
         wanted, now = load_id(doctor_id), self.clock()
-        found = self.store.transact(
+        found = self.store.read(
             lambda session: Timetables(session).availability(wanted, now=now)
         )
         return availability_json(found)
@@ -244,7 +244,7 @@ class DoctorService:
         wanted, now = speciality, self.clock()
         if wanted is not None:
             wanted = load_text(wanted, "speciality", longest=LONGEST_SPECIALITY)
-        found = self.store.transact(
+        found = self.store.read(
             lambda session: Timetables(session).availabilities(wanted, now=now)
         )
         return [availability_json(each) for each in found]

@@ -57,7 +57,7 @@ class PatientService:
     def get(self, patient_id: int) -> dict[str, Any]:
         """:raises PatientNotFound:"""
         wanted = load_id(patient_id)
-        return self.store.transact(lambda session: _dump(Patients(session).get(wanted)))
+        return self.store.read(lambda session: _dump(Patients(session).get(wanted)))
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def find(
@@ -84,13 +84,13 @@ class PatientService:
             )
             return page_by_id(found, limit=query["limit"], told=_dump)
 
-        return self.store.transact(look)
+        return self.store.read(look)
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def exists(self, patient_id: int) -> bool:
         """Whether the patient can be booked for; tells nothing else about them."""
         wanted = load_id(patient_id)
-        return self.store.transact(lambda session: Patients(session).registered(wanted))
+        return self.store.read(lambda session: Patients(session).registered(wanted))
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def update(
@@ -128,7 +128,7 @@ class PatientService:
             patient = Patients(session).get(wanted)
             return {"patient": _dump(patient), "legalHold": _dump_hold(patient)}
 
-        return self.store.transact(look)
+        return self.store.read(look)
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def hold(self, patient_id: int, reason: str) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, func, insert, select, text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import sessionmaker
 
+from config import mysql
 from config.database import Transactions, connect
 from config.encryption import VAULT
 from config.idempotency import Store
@@ -124,6 +125,56 @@ def refused_in_time() -> Iterator[None]:
 
 def read(house: House) -> int:
     return house.store().transact(lambda session: session.scalars(select(1)).one())
+
+
+def told(session: Session) -> tuple[int, int]:
+    """What the server has been told on this connection, this included: statements, and pings."""
+    counted = text(
+        "SHOW SESSION STATUS WHERE variable_name IN ('Questions', 'Com_admin_commands')"
+    )
+    pings, statements = (int(row[1]) for row in session.execute(counted))
+    return statements, pings
+
+
+def test_a_connection_that_was_just_used_is_told_the_work_and_the_commit_and_no_more(
+    house: House,
+) -> None:
+    transact = house.store().transact
+    (before, pings), after = transact(told), transact(told)
+    assert after == (before + len(["COMMIT", "SHOW"]), pings)
+
+
+def test_a_read_alone_is_all_that_the_server_is_told(address: str) -> None:
+    engine = connect(address, pool_size=1, statements_alone=True)
+    with Session(engine) as first:
+        before, pings = told(first)
+        first.commit()
+    with Session(engine) as second:
+        assert told(second) == (before + 1, pings)
+    engine.dispose()
+
+
+def test_a_connection_that_was_not_used_for_a_while_is_asked_first(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transact = house.store().transact
+    _, before = transact(told)
+    monkeypatch.setattr(mysql, "HEARD_SECONDS", 0)
+    assert transact(told)[1] == before + 1
+
+
+def test_what_was_not_committed_is_gone_when_the_connection_is_used_again(house: House) -> None:
+    class Bug(Exception):
+        pass
+
+    def fail(session: Session) -> None:
+        write(session, "unfinished")
+        raise Bug
+
+    with pytest.raises(Bug):
+        house.store().transact(fail)
+    assert read(house) == 1
+    assert house.effects("unfinished") == 0
 
 
 def test_a_change_whose_commit_was_not_answered_is_made_once(house: House) -> None:
