@@ -96,21 +96,6 @@ def connect(
     )
 
 
-def connect_by_statement(url: str) -> Engine:
-    """As ``connect``, for one who changes what it changes in single statements: each is committed
-    as the server does it. Stopped between a statement and its commit, a process would keep its
-    locks for as long, and all others waiting."""
-    engine = connect(url, pool_size=1)
-    if engine.dialect.name == "mysql":
-        event.listen(engine, "connect", _commit_each_statement)
-    return engine
-
-
-def _commit_each_statement(connection: Any, record: object) -> None:
-    # Not by the isolation level, which would be set and taken back each time it is used.
-    connection.autocommit(True)
-
-
 def _set_up_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, record: object) -> None:

@@ -13,7 +13,7 @@ from nameko.containers import WorkerContext
 from nameko.extensions import DependencyProvider
 from sqlalchemy.orm import DeclarativeBase
 
-from config.database import connect_by_statement
+from config.database import connect
 from config.messaging.outbox_tables import forget_some_events
 from config.messaging.publisher import Publisher
 from config.messaging.relay import Relay
@@ -58,7 +58,9 @@ class OutboxRelay(DependencyProvider):
 
     def setup(self) -> None:
         config = self.container.config
-        self.engine = connect_by_statement(uri_of(config, self.container.service_name, self.base))
+        uri = uri_of(config, self.container.service_name, self.base)
+        # Stopped between a statement and its commit, it would keep its locks for as long.
+        self.engine = connect(uri, pool_size=1, statements_alone=True)
         self.relay = Relay(
             self.engine,
             outbox=self.outbox,

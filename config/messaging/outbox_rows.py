@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine, bindparam, func, select, update
 
 from config.clock import utc_now
 
@@ -11,35 +11,37 @@ from config.clock import utc_now
 class OutboxRows:
     def __init__(self, engine: Engine, outbox: Any) -> None:
         self._engine = engine
-        self._outbox = outbox
+        # Statements are made once: that takes longer than to send them.
+        columns = outbox.__table__.columns
+        unpublished = columns.published_at.is_(None)
+        self._subject = columns.subject
+        self._first = (
+            select(columns.position, columns.id, columns.name, columns.subject, columns.body)
+            .where(unpublished)
+            .order_by(columns.position)
+            .limit(bindparam("most"))
+        )
+        self._mark = (
+            update(outbox.__table__)
+            .where(columns.position.in_(bindparam("done", expanding=True)), unpublished)
+            .values(published_at=bindparam("now"))
+        )
+        self._count = select(func.count()).where(unpublished)
 
     def unpublished(self, *, but: Collection[str], limit: int) -> Sequence[Any]:
         """The first, without those of the subjects ``but``.
 
         In one statement, so of one moment: what is read of a subject has no hole.
         """
-        outbox = self._outbox
-        wanted = (
-            select(outbox.position, outbox.id, outbox.name, outbox.subject, outbox.body)
-            .where(outbox.published_at.is_(None))
-            .order_by(outbox.position)
-            .limit(limit)
-        )
-        if but:
-            wanted = wanted.where(outbox.subject.not_in(but))
+        wanted = self._first.where(self._subject.not_in(but)) if but else self._first
         with self._engine.connect() as connection:
-            return connection.execute(wanted).all()
+            return connection.execute(wanted, {"most": limit}).all()
 
     def mark(self, positions: Sequence[int]) -> None:
         """As published."""
-        outbox = self._outbox
-        marked = update(outbox).where(
-            outbox.position.in_(positions), outbox.published_at.is_(None)
-        )
         with self._engine.begin() as connection:
-            connection.execute(marked.values(published_at=utc_now()))
+            connection.execute(self._mark, {"done": positions, "now": utc_now()})
 
     def count_unpublished(self) -> int:
-        waiting = select(func.count()).where(self._outbox.published_at.is_(None))
         with self._engine.connect() as connection:
-            return connection.scalar(waiting) or 0
+            return connection.scalar(self._count) or 0

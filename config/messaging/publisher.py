@@ -6,12 +6,15 @@ import uuid
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from enum import Enum, auto
+from functools import partial
 from typing import Any
 
 from amqp.exceptions import AccessRefused, ChannelError, NotFound
 from kombu import Consumer, Message, Producer, Queue
+from kombu.entity import PERSISTENT_DELIVERY_MODE
 
-from config.messaging.connection import let_go, open_connection
+from config.messaging.connection import let_go, open_connection, read_by_itself, socket_of
+from config.messaging.convoy import Convoy
 from config.messaging.topology import events_of, outbox_wake
 
 _log = logging.getLogger("outbox")
@@ -46,7 +49,8 @@ class Publisher:
         self._woken = False
         self._exchange = events_of(source)
         self._connection = open_connection(uri, seconds=CONFIRM_SECONDS, ca_file=ca_file)
-        self._confirms = self._connection.transport.driver_type != "memory"
+        # The memory transport of the embedded mode confirms nothing, and has no socket.
+        self._confirms = socket_of(self._connection) is not None
         try:
             self._prepare_to_publish()
             self._listen(source)
@@ -57,13 +61,16 @@ class Publisher:
     def _prepare_to_publish(self) -> None:
         channel = self._connection.channel()
         self._exchange(channel).declare()
-        # The exchange is there: not to be looked up again for each event.
-        self._producer = Producer(channel, auto_declare=False, on_return=self._on_return)
+        # It publishes nothing itself: that takes it as long again.
+        Producer(channel, auto_declare=False, on_return=self._on_return)
+        self._channel = channel
         if not self._confirms:
             self._connection.transport.polling_interval = MEMORY_LOOKS_SECONDS
             return
         # Not by kombu's `confirm_publish`, which waits for each event before the next.
         channel.confirm_select()
+        read_by_itself(self._connection)
+        self._convoy = Convoy(self._connection.connection)
         channel.events["basic_ack"].add(self._on_ack)
         channel.events["basic_nack"].add(self._on_nack)
 
@@ -99,23 +106,26 @@ class Publisher:
         return True
 
     def send(self, row: Any) -> None:
-        """Publish the event in ``row``; what becomes of it, ``settle`` tells."""
-        self._producer.publish(
-            row.body,
-            exchange=self._exchange.name,
-            routing_key=row.name,
-            content_type="application/json",
-            content_encoding="utf-8",
-            delivery_mode="persistent",
-            mandatory=True,
-            message_id=row.id,
-            timeout=CONFIRM_SECONDS,
-        )
-        self._sent += 1
+        """Publish the event in ``row``, together with others; what becomes of it, ``settle`` tells.
+        """
         if self._confirms:
+            self._convoy.join(partial(self._publish, row))
+            self._sent += 1
             self._unsettled[self._sent] = row.id
         else:
+            self._publish(row)
             self._fates[row.id] = Fate.TAKEN
+
+    def _publish(self, row: Any) -> None:
+        message = self._channel.prepare_message(
+            row.body,
+            content_type="application/json",
+            content_encoding="utf-8",
+            properties={"delivery_mode": PERSISTENT_DELIVERY_MODE, "message_id": row.id},
+        )
+        self._channel.basic_publish(
+            message, exchange=self._exchange.name, routing_key=row.name, mandatory=True
+        )
 
     def settle(self) -> dict[str, Fate]:
         """What became of each event sent since the last time, by its id.
@@ -123,6 +133,8 @@ class Publisher:
         :raises TimeoutError: when the broker does not say; the connection is of no more use.
         """
         ends = time.monotonic() + CONFIRM_SECONDS
+        if self._unsettled:
+            self._convoy.send(seconds=CONFIRM_SECONDS)
         while self._unsettled:
             self._connection.drain_events(timeout=max(ends - time.monotonic(), 0.001))
         fates, self._fates = self._fates, {}

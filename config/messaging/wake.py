@@ -22,7 +22,7 @@ from config.messaging.topology import outbox_wake
 _log = logging.getLogger("outbox")
 
 # Many commits are told of once.
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.03
 PUBLISH_SECONDS = 1.0
 PAUSE_AFTER_FAILURE = 1.0
 # In a session's own notes, that it wrote into the outbox.

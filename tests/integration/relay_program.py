@@ -8,7 +8,7 @@ import signal
 from functools import partial
 from types import FrameType
 
-from config.database import connect_by_statement
+from config.database import connect
 from config.messaging.publisher import Publisher
 from config.messaging.relay import Relay
 from patient.models import Outbox, RelayTurn
@@ -17,7 +17,7 @@ from patient.models import Outbox, RelayTurn
 def main() -> None:
     environ = os.environ
     relay = Relay(
-        connect_by_statement(environ["RELAY_DATABASE"]),
+        connect(environ["RELAY_DATABASE"], pool_size=1, statements_alone=True),
         outbox=Outbox,
         turn=RelayTurn,
         source=environ["RELAY_SOURCE"],

@@ -16,7 +16,7 @@ from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session
 
 from config.clock import utc_now
-from config.database import connect_by_statement
+from config.database import connect
 from config.messaging.held import FIRST_PAUSE, LONGEST_PAUSE
 from config.messaging.publisher import Fate, Publisher
 from config.messaging.relay import BATCH
@@ -67,6 +67,18 @@ def test_events_of_a_subject_arrive_in_order_when_thousands_wait(post: Post) -> 
         told = subscriber.first_deliveries
         assert told.pop("one") == list(range(1, 301))
         assert set(map(tuple, told.values())) == {tuple(range(1, 11))} and len(told) == 100
+
+
+def test_many_events_take_as_many_statements_as_one(post: Post) -> None:
+    for subject in range(50):
+        post.write(str(subject))
+    told, relay = [], post.relay()
+    relay._turn.take()
+    event.listen(post.engine, "before_cursor_execute", lambda *each: told.append(each[2]))
+    relay._publish_all(relay._new_publisher())
+    assert [statement.split()[0] for statement in told] == ["SELECT", "UPDATE"]
+    assert post.unpublished == 0
+    relay.close()
 
 
 def test_killed_between_publishing_and_marking_it_is_published_again_under_its_id(
@@ -141,7 +153,8 @@ def test_when_a_relay_is_gone_the_other_takes_over(post: Post, tmp_path: Path, b
 
 
 def test_a_relay_that_is_stopped_after_any_statement_leaves_no_row_locked(post: Post) -> None:
-    own = connect_by_statement(post.engine.url.render_as_string(hide_password=False))
+    uri = post.engine.url.render_as_string(hide_password=False)
+    own = connect(uri, pool_size=1, statements_alone=True)
     done: set[str] = set()
 
     @event.listens_for(own, "after_cursor_execute")
