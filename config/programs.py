@@ -16,6 +16,8 @@ from config.tls import broker_options
 GATEWAY = "gateway"
 # No program, but somebody with rights of their own: who opens `nameko shell`.
 OPERATOR = "operator"
+# By its path, as Nameko wants it, and loaded by services alone.
+CONTAINER = "config.messaging.container.Container"
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def load(path: str) -> Any:
 def nameko_config(settings: Settings, programs: tuple[Program, ...]) -> dict[str, Any]:
     """Nameko's configuration for ``programs`` in one process."""
     return {
+        "SERVICE_CONTAINER_CLS": CONTAINER,
         "AMQP_URI": settings.amqp_uri,
         "AMQP_SSL": broker_options(settings.amqp_uri, settings.tls_ca_file),
         "TLS_CA_FILE": settings.tls_ca_file,

@@ -16,6 +16,7 @@ from nameko.runners import ServiceRunner  # noqa: E402
 from config import process  # noqa: E402
 from config.keys import parse_ring  # noqa: E402
 from config.messaging.rpc import rpc  # noqa: E402
+from config.programs import CONTAINER  # noqa: E402
 
 WORKERS = 10
 
@@ -32,6 +33,7 @@ def main() -> None:
     process.speak()
     pools.set_limit(WORKERS + 10)
     runner = ServiceRunner({
+        "SERVICE_CONTAINER_CLS": CONTAINER,
         "AMQP_URI": os.environ["AMQP_URI"],
         "CALL_SECONDS": 5.0,
         "CALLER_KEYS": parse_ring(os.environ["CALLER_KEYS"]),
