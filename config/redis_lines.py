@@ -15,6 +15,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisLost
 from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisSilent
 
 Command = Sequence[str | bytes | int]
 
@@ -123,6 +124,18 @@ class RedisLines:
 
 def _answer(connection: Any) -> Any:
     try:
-        return connection.read_response()
+        return _read(connection)
     except ResponseError as refusal:
         return refusal
+
+
+def _read(connection: Any) -> Any:
+    """What does not end well is disconnected by who sent it."""
+    try:
+        return connection.read_response(disconnect_on_error=False)
+    except RedisSilent:
+        # Unless it was this process that came late: then the answer is there by now. Counted as
+        # silence, a busy minute would have each process count alone, just when it matters.
+        if not connection.can_read():
+            raise
+        return connection.read_response(disconnect_on_error=False)

@@ -28,6 +28,8 @@ class Server:
         self.answering = threading.Event()
         self.answering.set()
         self.fails: list[BaseException] = []
+        # Whether its answer was there before it was looked for.
+        self.late = False
 
     def connection(self) -> "Connection":
         return Connection(self)
@@ -48,7 +50,11 @@ class Connection:
         self._answers = b"".join(pieces).split()
         self._server.trips.append(list(self._answers))
 
-    def read_response(self) -> bytes:
+    def can_read(self) -> bool:
+        return self._server.late and bool(self._answers)
+
+    def read_response(self, *, disconnect_on_error: bool) -> bytes:
+        assert not disconnect_on_error
         assert self._server.answering.wait(SECONDS)
         if self._server.fails:
             raise self._server.fails.pop(0)
@@ -136,6 +142,14 @@ def test_a_kept_connection_that_died_is_replaced_and_only_what_is_open_sent_agai
     with pytest.raises(RedisLost):
         asked(lines, b"c")
     assert asked(lines, b"d") == [b"d"]
+
+
+def test_who_came_late_for_an_answer_that_is_there_takes_it(
+    server: Server, lines: RedisLines
+) -> None:
+    server.late, server.fails = True, [RedisSilent()]
+    assert asked(lines, b"a", b"b") == [b"a", b"b"]
+    assert server.connections == 1
 
 
 def test_nobody_waits_twice_for_a_redis_that_does_not_answer(
