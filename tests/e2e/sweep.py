@@ -206,7 +206,8 @@ class Sweep:
         assert self.ask("GET /audit", by=self.desk.admin).json()["items"]
         assert self.ask("GET /accounts", by=self.desk.admin).json()["items"]
         # A second one, so that somebody who was erased is among what is searched.
-        assert self.ask("DELETE /patients/{id}", **own).status_code == 202
+        erased = self.ask("DELETE /patients/{id}", **own)
+        assert erased.status_code == 202, erased.text
         problem(self.ask("GET /patients/{id}", **admin), 404, "not_found")
 
     # Requests that are refused, and odd ones that are not
@@ -306,11 +307,13 @@ class Sweep:
         for path in ("/auth/login", "/patients"):
             email = f"{self.markers.ascii()}@clinic.example"
             sent = {"email": email, "password": self.markers.word()}
-            answer = self.desk.nobody.post(path, json=sent)
-            for _ in range(limit):
+            for _ in range(2 * limit):
+                # Quick ones: a minute of those whose passwords are looked at may be too few.
+                answer = self.desk.nobody.post(path, json={})
+                if answer.status_code == 429:
+                    answer = self.desk.nobody.post(path, json=sent)
                 if answer.status_code == 429:
                     break
-                answer = self.desk.nobody.post(path, json=sent)
             problem(answer, 429, "too_many_attempts")
 
 

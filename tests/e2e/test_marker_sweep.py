@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 
 from config.database import connect
 from gateway.routes import ROUTES
-from tests.e2e.desk import Desk, morning, rfc3339, time_off_body, unique
+from tests.e2e.desk import Desk, Json, eventually, morning, rfc3339, time_off_body, unique
 from tests.e2e.markers import Content, Markers, forms, hits
 from tests.e2e.matrix import contract_name
 from tests.e2e.places import (
@@ -211,7 +211,30 @@ def test_no_file_of_the_broker_holds_a_marker(swept_stack: Swept, folder: Path) 
 
 
 def test_no_key_or_value_in_redis_holds_a_marker(swept_stack: Swept) -> None:
-    assert hits(swept_stack.markers, redis_content(swept_stack.system.environ["REDIS_URL"])) == []
+    """Nor do the copies that are kept of records of marked people, for a minute."""
+    with ExitStack() as ending:
+        sweep = Sweep(Desk(swept_stack.system, ending), swept_stack.markers)
+        content = copied(sweep, patient=sweep.somebody(), doctor=sweep.a_doctor())
+    assert hits(swept_stack.markers, content) == []
+
+
+def copied(sweep: Sweep, *, patient: Json, doctor: Json) -> list[Content]:
+    """What is in Redis when there is a copy of all that copies are kept of."""
+    at = {"by": sweep.desk.admin, "record": doctor["id"]}
+    wanted = [f"patient/{patient['id']}", f"doctor/{doctor['id']}", f"schedule/{doctor['id']}",
+              "doctors/", "session/"]
+
+    def look() -> list[Content] | None:
+        sweep.ask("GET /patients/{id}", **{**at, "record": patient["id"]})
+        for name in ("GET /doctors/{id}", "GET /doctors/{id}/schedule", "GET /doctors"):
+            sweep.ask(name, **at)
+        content = list(redis_content(sweep.desk.system.environ["REDIS_URL"]))
+        keys = b" ".join(key for where, key in content if where == "redis key")
+        there = [f"gateway-copies:{each}".encode() in keys for each in wanted]
+        return content if all(there) else None
+
+    # An event that tells of them may still come, and outdate one.
+    return eventually(look, seconds=30, what=f"copies of {wanted}")
 
 
 def test_no_event_holds_a_marker(swept_stack: Swept) -> None:
