@@ -5,7 +5,6 @@ that ciphertext moved elsewhere does not open. Sealed bytes are a format byte, t
 the key, the nonce, and the ciphertext with its tag. Their length tells that of the text.
 """
 
-import hashlib
 import hmac
 import json
 import os
@@ -88,7 +87,7 @@ class Vault:
         """
         ring = self.index_keys
         key = ring.derive(f"index/{self.database}/{purpose}", ring.current)
-        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(key, text.encode(), "sha256").hex()
 
     def _cipher(self, key_id: str) -> AESGCM:
         return _cipher(self.data_keys.derive(f"data/{self.database}", key_id))

@@ -33,15 +33,16 @@ def arrive(visit: Visit, matched: Matched | None, ids: Mapping[str, int]) -> Non
     except Unauthenticated as refused:
         refusal = refused
     rate_class = matched.route.rate if matched else "default"
-    _look(visit, claims, rate_class, _places(visit, claims, matched, ids))
+    session = _session(visit, claims) if claims else None
+    _look(visit, claims, rate_class, _places(session, matched, ids))
     if visit.rate:
         visit.rate.check()
     # What is refused before, anybody could send without end: the trail has no line for it.
     visit.heard = True
     if refusal and matched:
         raise refusal
-    if claims and matched:
-        visit.signed_in = _signed_in(visit, claims)
+    if claims and session and matched:
+        visit.signed_in = _signed_in(visit, claims, visit.looks[session.name])
 
 
 def _claims(visit: Visit, matched: Matched | None) -> Claims | None:
@@ -49,13 +50,15 @@ def _claims(visit: Visit, matched: Matched | None) -> Claims | None:
     return visit.office.tokens.claims_of_access(token) if token is not None else None
 
 
+def _session(visit: Visit, claims: Claims) -> Place:
+    return session_place(claims.session_id, claims.account_id, visit.office.vault)
+
+
 def _places(
-    visit: Visit, claims: Claims | None, matched: Matched | None, ids: Mapping[str, int]
+    session: Place | None, matched: Matched | None, ids: Mapping[str, int]
 ) -> list[Place]:
-    places = []
-    if claims:
-        places.append(session_place(claims.session_id, claims.account_id, visit.office.vault))
-    if claims and matched and matched.route.copy:
+    places = [session] if session else []
+    if session and matched and matched.route.copy:
         (record_id,) = ids.values()
         places.append(record_place(matched.route.copy, record_id))
     return places
@@ -77,18 +80,23 @@ def _look(
         visit.rate = told.pop()
 
 
-def _signed_in(visit: Visit, claims: Claims) -> SignedIn:
+def _signed_in(visit: Visit, claims: Claims, look: Look) -> SignedIn:
     """Who has signed in, as it is known in Redis, or else by the database."""
-    place = session_place(claims.session_id, claims.account_id, visit.office.vault)
-    look, now = visit.looks[place.name], utc_now()
+    now = utc_now()
     known = _known(look, claims, now)
     if known is not None:
         return known
-    found = visit.run(
-        lambda transaction: Sessions(transaction).signed_in(claims.session_id, now=now)
-    )
-    visit.office.cache.keep(look, [found.role, found.subject_id, found.until.timestamp()])
-    return found
+
+    def ask() -> SignedIn:
+        found = visit.run(
+            lambda transaction: Sessions(transaction).signed_in(claims.session_id, now=now)
+        )
+        visit.office.cache.keep(look, [found.role, found.subject_id, found.until.timestamp()])
+        return found
+
+    # All that a busy caller has under way would miss at once, and wait for as many connections.
+    signed_in: SignedIn = visit.office.flights.read(look, ask, seconds=visit.seconds_left)
+    return signed_in
 
 
 def _known(look: Look, claims: Claims, now: datetime) -> SignedIn | None:

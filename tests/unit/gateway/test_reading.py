@@ -418,6 +418,22 @@ def test_a_session_is_looked_up_once_in_a_while(serve, office, statements):
     assert (once, len(statements)) == (1, 2)
 
 
+def test_of_one_session_those_who_come_at_once_look_it_up_together(serve, office, statements):
+    client, release = serve(pool_of(), role=STAFF), Event()
+    statements.clear()
+    event.listen(office.sessions._engine, "before_cursor_execute", lambda *_: hold(release))
+    with ThreadPoolExecutor(8) as crowd:
+        told = [crowd.submit(client.get, "/doctors/3") for _ in range(8)]
+        wait_for(lambda: waiting(office) == 7, seconds=10)
+        release.set()
+    assert {each.result().status_code for each in told} == {200}
+    assert len(statements) == 1
+
+
+def hold(release):
+    assert release.wait(10)
+
+
 @pytest.mark.parametrize("how", ["sign out", "disable", "demote", "password", "erase"])
 def test_who_was_seen_a_moment_ago_is_refused_with_the_next_request(serve, office, how):
     account = new_account(office, PATIENT, subject=ADA)
