@@ -1,6 +1,7 @@
 """gunicorn's gevent worker, with the contract's answers, an end to slow clients, and answers that
 leave in one piece."""
 
+import time
 from http import HTTPStatus
 from socket import socket
 from typing import Any
@@ -19,6 +20,8 @@ STATUS = {
     errors.UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
     errors.ParseException: HTTPStatus.BAD_REQUEST,
 }
+# Between two looks for requests that take too long.
+LOOK_SECONDS = 0.5
 
 
 class Log(Logger):
@@ -46,8 +49,9 @@ class GatheredSocket:
     def flush(self) -> None:
         """:raises OSError: when the client has gone."""
         waiting, self._waiting = b"".join(self._waiting), []
-        if waiting:
-            self._sock.sendall(waiting)
+        # gevent's sendall asks the system first how much may be sent at once.
+        if waiting and (sent := self._sock.send(waiting)) < len(waiting):
+            self._sock.sendall(waiting[sent:])
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
@@ -56,19 +60,41 @@ class GatheredSocket:
 class ProblemWorker(GeventWorker):
     """gunicorn's own answers are HTML and, like its log lines, quote the request."""
 
+    def init_process(self) -> None:
+        # When each request that is under way must be over.
+        self._ends: dict[socket, float] = {}
+        super().init_process()
+
+    def run(self) -> None:
+        watch = gevent.spawn(self._cut_late_ones)
+        try:
+            super().run()
+        finally:
+            watch.kill()
+
     def handle_request(
         self, listener_name: Any, req: Any, sock: socket, addr: Any
     ) -> bool | None:
-        # gunicorn bounds the time for the headers (`keepalive`), not for the body or the answer.
-        ending = gevent.spawn_later(self.cfg.timeout, cut, sock)
         gathered = GatheredSocket(sock)
+        self._ends[sock] = time.monotonic() + self.cfg.timeout
         try:
             try:
                 return super().handle_request(listener_name, req, gathered, addr)
             finally:
                 gathered.flush()
         finally:
-            ending.kill(block=False)
+            del self._ends[sock]
+
+    def _cut_late_ones(self) -> None:
+        """gunicorn bounds the time for the headers (`keepalive`), not for the body or the answer.
+
+        One for all: a greenlet for each request costs as much as reading its headers.
+        """
+        while True:
+            gevent.sleep(LOOK_SECONDS)
+            now = time.monotonic()
+            for late in [sock for sock, end in self._ends.items() if end <= now]:
+                cut(late)
 
     def handle_error(self, req: Any, client: socket, addr: Any, exc: BaseException) -> None:
         status = next((STATUS[kind] for kind in type(exc).__mro__ if kind in STATUS), None)
