@@ -35,6 +35,8 @@ UNMATCHED = "-"
 # In one process: more would wait longer than their callers do, and take their memory meanwhile.
 MOST_IN_FLIGHT = 256
 GATEWAY = "gateway"
+# Added as they are: werkzeug looks at each header that it is given, of each answer.
+ALWAYS = tuple(SECURITY_HEADERS.items())
 # RFC 7234, section 5.5.2.
 OUTDATED = '111 - "Revalidation Failed"'
 
@@ -78,7 +80,11 @@ class Application:
         correlation_id.set(visit.correlation)
         response = self._respond(visit)
         self._finish(visit, response)
-        return response(environ, start_response)
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            return start_response(status, [*headers, *ALWAYS], *rest)
+
+        return response(environ, start)
 
     def _respond(self, visit: Visit) -> Response:
         started = time.monotonic()
@@ -123,7 +129,6 @@ class Application:
         if visit.replayed:
             # Refusals are kept and replayed like successes.
             response.headers["Idempotent-Replayed"] = "true"
-        response.headers.extend(SECURITY_HEADERS)
         if visit.rate:
             response.headers.extend(visit.rate.headers)
         if visit.outdated and response.status_code < HTTPStatus.BAD_REQUEST:

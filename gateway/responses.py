@@ -10,9 +10,12 @@ from config.messaging.client import Answer
 from gateway.request import ApiRequest
 from gateway.versions import bare, is_known, tag_of
 
+# ``json.dumps`` would make one for each text.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 def as_json(value: Any, *, status: int, content_type: str = "application/json") -> Response:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = _ENCODER.encode(value)
     return Response(
         # A lone surrogate, quoted from a request, has no bytes in UTF-8; it stays an escape.
         text.encode("utf-8", "backslashreplace"),
