@@ -70,7 +70,8 @@ class Application:
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         started = time.time()
-        request = ApiRequest(environ)
+        # Not to be found in the environ: only the garbage collector could free the two again.
+        request = ApiRequest(environ, populate_request=False)
         visit = Visit(
             request=request,
             office=self.office,

@@ -1,14 +1,17 @@
 """The gateway as clients meet it, with the services replaced by answers written here."""
 
+import gc
 import json
 import re
 import time
 
 import pytest
+from werkzeug.test import EnvironBuilder
 
 from config.breaker import FAILURES
 from config.messaging.call import DeadlineExceeded
 from config.messaging.client import Answer, Request
+from gateway.request import ApiRequest
 from schemas import errors
 from tests.unit.gateway.fakes import FakePool
 
@@ -410,3 +413,19 @@ def test_a_parameter_that_is_not_known_is_not_passed_over(serve, path, named):
     answer = serve(FakePool()).get(path)
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json["errors"]] == [named]
+
+
+def requests_in_memory():
+    return sum(type(each) is ApiRequest for each in gc.get_objects())
+
+
+def test_a_request_is_gone_with_its_answer_and_leaves_nothing_to_collect(client):
+    environ = EnvironBuilder("/livez").get_environ()
+    gc.collect()
+    gc.disable()
+    try:
+        before = requests_in_memory()
+        client.application(environ, lambda status, headers: None).close()
+        assert requests_in_memory() == before
+    finally:
+        gc.enable()
