@@ -3,7 +3,7 @@
 from typing import Any
 
 from config.http_edge import LONGEST_LINE, MOST_HEADERS
-from config.logs import logging_config
+from config.logs import leave_out_what_no_line_shows, logging_config
 from config.settings import environment, real_settings
 
 _settings = real_settings()
@@ -21,6 +21,7 @@ keepalive = 30
 control_socket_disable = True
 limit_request_line = limit_request_field_size = LONGEST_LINE
 limit_request_fields = MOST_HEADERS
+leave_out_what_no_line_shows()
 logconfig_dict = logging_config(level=_settings.log_level, readable=_settings.readable_logs)
 
 

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
-from pythonjsonlogger.json import JsonFormatter
+from pythonjsonlogger.json import JsonEncoder, JsonFormatter
 
 # Each greenlet has a context of its own, so this follows a request without being passed along.
 correlation_id: ContextVar[str] = ContextVar("correlation_id", default="-")
@@ -42,7 +42,11 @@ class TraceWithoutTexts(logging.Formatter):
 
 
 class LineFormatter(TraceWithoutTexts, JsonFormatter):
-    pass
+    # Else one would be made for each line, which takes as long as all the rest of it.
+    _encoder = JsonEncoder()
+
+    def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
+        return self._encoder.encode(log_data)
 
 
 class ConsoleFormatter(TraceWithoutTexts):
@@ -103,5 +107,12 @@ def logging_config(*, level: str, readable: bool) -> dict[str, Any]:
     }
 
 
+def leave_out_what_no_line_shows() -> None:
+    """Thread, process and task would be found out for each line."""
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging.logAsyncioTasks = False  # type: ignore[attr-defined] # of Python 3.12
+
+
 def configure(*, level: str, readable: bool) -> None:
+    leave_out_what_no_line_shows()
     logging.config.dictConfig(logging_config(level=level, readable=readable))
