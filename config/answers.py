@@ -4,10 +4,11 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from nameko.exceptions import serialize
-from sqlalchemy import CHAR, delete, select
+from sqlalchemy import CHAR, Insert, Update, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from config.database import RecordId, UtcDateTime
@@ -45,9 +46,22 @@ def rekeyed(purpose: str, digest: str, vault: Vault) -> str:
     return vault.index(purpose, digest)
 
 
-def seal_answer(vault: Vault, row: Any, outcome: dict[str, Any]) -> bytes:
-    """The outcome, ``{"result": ...}`` or ``{"refused": ...}``, for the row whose key it has."""
-    return vault.seal(json.dumps(outcome), table=row.__tablename__, column="answer", row=row.key)
+def enter(session: Session, answers: Any, key: str, *, fingerprint: str, now: datetime) -> None:
+    """:raises IntegrityError: when the key is there; whoever has it is waited for."""
+    row = {"key": key, "fingerprint": fingerprint, "answer": b"", "answered_at": now}
+    session.execute(_entering(answers), row)
+
+
+def settle(
+    session: Session, answers: Any, key: str, *, answer: bytes, subject: int | None
+) -> None:
+    row = {"of_key": key, "answer": answer, "subject": subject}
+    session.execute(_settling(answers), row)
+
+
+def seal_answer(vault: Vault, answers: Any, key: str, outcome: dict[str, Any]) -> bytes:
+    """The outcome, ``{"result": ...}`` or ``{"refused": ...}``, for the row with this key."""
+    return vault.seal(json.dumps(outcome), table=answers.__tablename__, column="answer", row=key)
 
 
 def open_answer(vault: Vault, row: Any) -> dict[str, Any]:
@@ -72,8 +86,21 @@ def forget_answers_about(
     """
     about = select(answers).where(answers.subject == subject).order_by(answers.key)
     for row in session.scalars(about.with_for_update()):
-        row.answer = seal_answer(vault_of(session), row, {"refused": serialize(instead)})
+        refused = {"refused": serialize(instead)}
+        row.answer = seal_answer(vault_of(session), answers, row.key, refused)
         row.subject = None
+
+
+# Statements of the table itself, made once: the unit of work takes longer than the database.
+@cache
+def _entering(answers: Any) -> Insert:
+    return insert(answers.__table__)
+
+
+@cache
+def _settling(answers: Any) -> Update:
+    table = answers.__table__
+    return update(table).where(table.c.key == bindparam("of_key"))
 
 
 def _digest(value: object) -> str:

@@ -13,7 +13,7 @@ from nameko.exceptions import deserialize, serialize
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
-from config.answers import fingerprint_of, key_of, open_answer, seal_answer
+from config.answers import enter, fingerprint_of, key_of, open_answer, seal_answer, settle
 from config.clock import utc_now
 from config.database import (
     LOCK_WAIT_TIMEOUT,
@@ -131,33 +131,40 @@ class Store:
         self.transact(unless_done)
 
     def _once(self, session: Session, fingerprint: str, decide: Decide) -> dict[str, Any]:
-        row = self.answers(key=self._key(), fingerprint=fingerprint, answered_at=utc_now())
+        key = self._key()
+        if not self._enter(session, key, fingerprint):
+            return self._replay(session, fingerprint)
         try:
-            session.add(row)
+            outcome = {"result": decide(session)}
             session.flush()
+        except self._errors.SchedulingError as refusal:
+            outcome = {"refused": serialize(refusal)}
+            # Not to a savepoint: that would cost all those who are not refused two more turns to
+            # the server. Who takes the key before it is back has decided for both.
+            session.rollback()
+            if not self._enter(session, key, fingerprint):
+                return self._replay(session, fingerprint)
+        sealed = seal_answer(self.vault, self.answers, key, outcome)
+        settle(session, self.answers, key, answer=sealed, subject=self._subject_of(outcome))
+        return outcome
+
+    def _enter(self, session: Session, key: str, fingerprint: str) -> bool:
+        """Have the key, without an answer yet, unless it is there already."""
+        try:
+            enter(session, self.answers, key, fingerprint=fingerprint, now=utc_now())
         except IntegrityError:
             session.rollback()
-            return self._replay(session, fingerprint)
+            return False
         except OperationalError as blocked:
             # The first request with this key holds its row until it commits.
             if error_number(blocked) == LOCK_WAIT_TIMEOUT:
                 raise self._errors.RequestInFlight() from blocked
             raise
-        outcome = self._decide(session, decide)
-        row.answer = seal_answer(self.vault, row, outcome)
-        row.subject = self._subject_of(outcome)
-        return outcome
+        return True
 
     def _subject_of(self, outcome: dict[str, Any]) -> int | None:
         result = outcome.get("result")
         return result.get(self._subject) if isinstance(result, dict) else None
-
-    def _decide(self, session: Session, decide: Decide) -> dict[str, Any]:
-        try:
-            with session.begin_nested():
-                return {"result": decide(session)}
-        except self._errors.SchedulingError as refusal:
-            return {"refused": serialize(refusal)}
 
     def _replay(self, session: Session, fingerprint: str) -> dict[str, Any]:
         kept = self._kept(session, fingerprint)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from nameko_sqlalchemy.database import DatabaseWrapper, Session
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, event, select, update
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import sessionmaker
 
@@ -127,6 +127,24 @@ def test_a_refusal_has_no_effect_and_stays_a_refusal(engine: Engine) -> None:
         again.store.change(("create", {}), write)
     assert again.replayed
     assert not written(engine, effects[0])
+
+
+def test_who_is_overtaken_while_a_refusal_is_taken_back_gets_the_answer_of_the_other(
+    engine: Engine,
+) -> None:
+    first, request = Caller(engine), ("create", {})
+    other, answers = Caller(engine, key=first.call.key), []
+
+    def refuse_and_be_overtaken(session: Session) -> None:
+        def overtake(_: Session) -> None:
+            answers.append(other.store.change(request, write))
+
+        event.listen(session, "after_rollback", overtake, once=True)
+        refuse(session)
+
+    assert [first.store.change(request, refuse_and_be_overtaken)] == answers
+    assert (first.replayed, other.replayed) == (True, False)
+    assert written(engine, answers[0])
 
 
 def test_a_failure_that_decided_nothing_can_be_tried_again_with_its_key(engine: Engine) -> None:
