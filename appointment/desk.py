@@ -27,7 +27,7 @@ from appointment.known import Known
 from appointment.models import Appointment
 from appointment.offers import Offers
 from appointment.parties import Parties
-from appointment.repository import Appointments
+from appointment.repository import Appointments, Booked
 from appointment.timetables import OutOfDate, Timetables
 from config.messaging.call import Call
 from schemas.accounts import DOCTOR, PATIENT
@@ -79,7 +79,7 @@ class Desk:
         other have times in the same order."""
         return self._clock()
 
-    def book(self, wanted: Mapping[str, Any], parties: Parties) -> Appointment:
+    def book(self, wanted: Mapping[str, Any], parties: Parties) -> Booked:
         """:param wanted: the loaded fields of an ``AppointmentSchema``.
         :raises InvalidInput, UnknownPatient, UnknownDoctor, NotBookable: and nothing is stored.
         :raises OutOfDate: when the doctor's timetable is another one by now, or it was not asked
@@ -250,14 +250,14 @@ class Desk:
         if missed and self._call.caller.role == PATIENT:
             raise refusal(as_instant(missed))
 
-    def _record(self, what: str, appointment: Appointment, **told: object) -> None:
+    def _record(self, what: str, appointment: Appointment | Booked, **told: object) -> None:
         self._note(what, appointment)
         self._tell(what, appointment, **told)
 
-    def _note(self, what: str, appointment: Appointment) -> None:
+    def _note(self, what: str, appointment: Appointment | Booked) -> None:
         self._appointments.note(what, appointment, by=self._call.caller, now=self._now)
 
-    def _tell(self, name: str, appointment: Appointment, **told: object) -> None:
+    def _tell(self, name: str, appointment: Appointment | Booked, **told: object) -> None:
         self._appointments.tell(
             name, appointment, now=self._now, correlation_id=self._call.correlation_id, **told
         )

@@ -15,34 +15,44 @@ doctor the timetable: nothing that says who they are. What keeps it from being w
 - What was told too long ago is asked for; only when nobody answers, it counts for longer.
 """
 
+from contextlib import suppress
 from datetime import datetime
+from typing import Any
 
 from marshmallow import ValidationError
-from sqlalchemy import CursorResult, Row, Update, bindparam, delete, select, update
+from sqlalchemy import Row, Select, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from appointment.domain import PATIENT_KEPT_FOR, TIMETABLE_KEPT_FOR, is_recent
-from appointment.models import AppointmentBase, Erasure, KeptTimetable, KnownPatient
+from appointment.models import Erasure, KeptTimetable, KnownPatient
 from appointment.parties import DOCTOR, PATIENT, Parties, hours_of
-from config.database import RecordId
+from config.database import RecordId, put
 
 Kept = Row[datetime, int, str, datetime]
-# In one go; made once, since making it takes longer than what the database does about it.
+# Of the tables themselves, and made once: making a statement, and what the classes would add, takes
+# longer than what the database does about it.
+_PATIENTS: Any = KnownPatient.__table__
+_TIMETABLES: Any = KeptTimetable.__table__
+_KEEP = insert(_TIMETABLES)
+_KEEP_AGAIN = update(_TIMETABLES).where(
+    _TIMETABLES.c.doctor_id == bindparam("of_doctor"),
+    _TIMETABLES.c.schedule_version <= bindparam("up_to"),
+)
 _WANTED = select(
     bindparam("patient_id", type_=RecordId).label("patient_id"),
     bindparam("doctor_id", type_=RecordId).label("doctor_id"),
 ).subquery()
-_KEPT = (
+_KEPT: Select[datetime, int, str, datetime] = (
     select(
-        KnownPatient.known_at,
-        KeptTimetable.schedule_version,
-        KeptTimetable.timetable,
-        KeptTimetable.told_at,
+        _PATIENTS.c.known_at,
+        _TIMETABLES.c.schedule_version,
+        _TIMETABLES.c.timetable,
+        _TIMETABLES.c.told_at,
     )
     .select_from(_WANTED)
-    .outerjoin(KnownPatient, KnownPatient.patient_id == _WANTED.c.patient_id)
-    .outerjoin(KeptTimetable, KeptTimetable.doctor_id == _WANTED.c.doctor_id)
+    .outerjoin(_PATIENTS, _PATIENTS.c.patient_id == _WANTED.c.patient_id)
+    .outerjoin(_TIMETABLES, _TIMETABLES.c.doctor_id == _WANTED.c.doctor_id)
 )
 
 
@@ -79,8 +89,7 @@ class Known:
     def meet(self, patient_id: int, *, now: datetime) -> None:
         """Their service knows the patient. Call before looking whether they were erased: then of a
         booking and an erasure at once, one finds the other."""
-        again = update(KnownPatient).where(KnownPatient.patient_id == patient_id)
-        self._put(again.values(known_at=now), KnownPatient(patient_id=patient_id, known_at=now))
+        put(self._session, KnownPatient, {"patient_id": patient_id, "known_at": now})
 
     def forget(self, *patient_ids: int) -> None:
         gone = delete(KnownPatient).where(KnownPatient.patient_id.in_(patient_ids))
@@ -100,28 +109,18 @@ class Known:
         """Instead of what is kept, unless that is newer. Call while the timetable is held."""
         hours = hours_of(availability)
         told = {"schedule_version": hours.version, "timetable": availability, "told_at": now}
-        older = update(KeptTimetable).where(
-            KeptTimetable.doctor_id == hours.doctor_id,
-            KeptTimetable.schedule_version <= hours.version,
-        )
-        self._put(older.values(told), KeptTimetable(doctor_id=hours.doctor_id, **told))
+        older = {"of_doctor": hours.doctor_id, "up_to": hours.version}
+        again: Any = self._session.execute(_KEEP_AGAIN, {**older, **told})
+        if not again.rowcount:
+            # Somebody else may have put it there meanwhile, or what is there is newer.
+            with suppress(IntegrityError):
+                self._session.execute(_KEEP, {"doctor_id": hours.doctor_id, **told})
 
     def _kept(self, patient_id: int, doctor_id: int) -> Kept:
         """What is not there is None."""
         return self._session.execute(
             _KEPT, {"patient_id": patient_id, "doctor_id": doctor_id}
         ).one()
-
-    def _put(self, again: Update, new: AppointmentBase) -> None:
-        done = self._session.execute(again.execution_options(synchronize_session=False))
-        if isinstance(done, CursorResult) and done.rowcount:
-            return
-        try:
-            with self._session.begin_nested():
-                self._session.add(new)
-        except IntegrityError:
-            # Somebody else has put it there meanwhile, or what is there is newer.
-            return
 
 
 def _readable(kept: Kept, doctor_id: int) -> str | None:

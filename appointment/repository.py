@@ -1,28 +1,60 @@
 """Appointments as they are booked, changed and told of, and the patients who were erased."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from appointment.claims import Claims
 from appointment.domain import ERASED, is_upcoming
 from appointment.models import Appointment, Change, Erasure, Outbox
+from config.encryption import vault_of
 from config.messaging.caller import SYSTEM, Caller
-from config.messaging.outbox_tables import outbox_row
+from config.messaging.outbox_tables import publish
 from schemas.errors import AppointmentNotFound, NotBookable, UnknownPatient
 from schemas.events import envelope
 from schemas.statuses import BOOKED, CANCELLED
 
-# Made once, as the statement in ``known``.
+# Of the tables themselves, and made once: for these, all that the classes would add takes longer
+# than the database does.
+_ROWS: Any = Appointment.__table__
+_HISTORY: Any = Change.__table__
+_ERASURES: Any = Erasure.__table__
+_BOOK, _NOTE = insert(_ROWS), insert(_HISTORY)
+_DESCRIBE = update(_ROWS).where(_ROWS.c.id == bindparam("of_id"))
+_UNBOOK = delete(_ROWS).where(_ROWS.c.id == bindparam("of_id"))
 _ERASED = (
-    select(Erasure.patient_id)
-    .where(Erasure.patient_id == bindparam("patient_id"))
+    select(_ERASURES.c.patient_id)
+    .where(_ERASURES.c.patient_id == bindparam("patient_id"))
     .with_for_update(read=True)
 )
+
+
+@dataclass(kw_only=True)
+class Booked:
+    """A new appointment as it was stored, to be read as an ``Appointment`` is."""
+
+    id: int
+    patient_id: int
+    doctor_id: int
+    starts_at: datetime
+    ends_at: datetime
+    duration_minutes: int
+    description: str
+    status: str
+    version: int
+    created_at: datetime
+    updated_at: datetime
+    schedule_version: int = 0
+    remind_at: datetime | None = None
+    cancel_reason: str | None = None
+    uncovered: bool = False
+    # How many events were told.
+    sequence: int = 0
 
 
 class Appointments:
@@ -52,28 +84,27 @@ class Appointments:
             raise AppointmentNotFound(appointment_id)
         return found.patient_id, found.doctor_id
 
-    def book(self, fields: Mapping[str, Any], *, now: datetime) -> Appointment:
-        """Store the appointment and claim its time.
+    def book(self, fields: Mapping[str, Any], *, now: datetime) -> Booked:
+        """Store the appointment and claim its time. Whoever does so tells of it: the row counts
+        that event already.
 
         :raises UnknownPatient, SlotTaken, PatientBusy: and nothing is stored.
         """
+        new: dict[str, Any] = {
+            "status": BOOKED, "version": 1, "created_at": now, "updated_at": now
+        }
         plain = {name: value for name, value in fields.items() if name != "description"}
-        appointment = Appointment(
-            **plain, status=BOOKED, version=1, sequence=0, created_at=now, updated_at=now
-        )
-        self._session.add(appointment)
-        self._session.flush()
-        self._check_not_erased(appointment.patient_id)
+        number = self._insert({**plain, **new, "sequence": 1})
+        self._check_not_erased(fields["patient_id"])
+        booked = Booked(id=number, **fields, **new)
         try:
-            self._claims.take(appointment)
+            self._claims.take(booked)
         except NotBookable:
             # Who now looks for other times must not find it in their way.
-            self._session.delete(appointment)
-            self._session.flush()
+            self._session.execute(_UNBOOK, {"of_id": number})
             raise
-        # What is sealed is bound to the id, which the row has now.
-        appointment.description = fields["description"]
-        return appointment
+        self._describe(number, fields["description"])
+        return booked
 
     def move(self, appointment: Appointment, fields: Mapping[str, Any]) -> None:
         """Give up its time, and take that which ``fields`` say, and what else they say with it.
@@ -130,7 +161,7 @@ class Appointments:
     def tell(
         self,
         name: str,
-        appointment: Appointment,
+        appointment: Appointment | Booked,
         *,
         now: datetime,
         correlation_id: str,
@@ -158,23 +189,36 @@ class Appointments:
                 **told,
             },
         )
-        self._session.add(outbox_row(Outbox, name=name, event=event))
+        publish(self._session, Outbox, name=name, event=event)
 
-    def note(self, what: str, appointment: Appointment, *, by: Caller, now: datetime) -> None:
+    def note(
+        self, what: str, appointment: Appointment | Booked, *, by: Caller, now: datetime
+    ) -> None:
         """Add to the history what ``appointment`` is from now on, and who made it so."""
-        line = Change(
-            appointment_id=appointment.id,
-            at=now,
-            what=what,
-            actor_role=by.role,
-            actor_account=by.account,
-            doctor_id=appointment.doctor_id,
-            starts_at=appointment.starts_at,
-            ends_at=appointment.ends_at,
-            status=appointment.status,
-            version=appointment.version,
+        self._session.execute(_NOTE, {
+            "appointment_id": appointment.id,
+            "at": now,
+            "what": what,
+            "actor_role": by.role,
+            "actor_account": by.account,
+            "doctor_id": appointment.doctor_id,
+            "starts_at": appointment.starts_at,
+            "ends_at": appointment.ends_at,
+            "status": appointment.status,
+            "version": appointment.version,
+        })
+
+    def _insert(self, row: Mapping[str, Any]) -> int:
+        inserted: Any = self._session.execute(_BOOK, row)
+        return int(inserted.inserted_primary_key[0])
+
+    def _describe(self, appointment_id: int, description: str) -> None:
+        """What is sealed is bound to the id, which the row has now."""
+        sealed = vault_of(self._session).seal(
+            description, table=_ROWS.name, column="description_sealed", row=appointment_id
         )
-        self._session.add(line)
+        row = {"of_id": appointment_id, "description_sealed": sealed}
+        self._session.execute(_DESCRIBE, row)
 
     def _check_not_erased(self, patient_id: int) -> None:
         """Call after the row is there. An erasure first says that it is one, then looks for rows;

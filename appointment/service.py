@@ -17,7 +17,7 @@ from appointment.models import Answer, Appointment, AppointmentBase
 from appointment.offers import Offers
 from appointment.parties import Parties
 from appointment.records import Records
-from appointment.repository import Appointments
+from appointment.repository import Appointments, Booked
 from appointment.timetables import OutOfDate
 from config.health import database_answers
 from config.messaging.current_call import CurrentCall
@@ -71,7 +71,7 @@ class AppointmentService:
         """
         wanted = load(_APPOINTMENT, appointment)
 
-        def decide(session: Session, inquiry: Inquiry) -> Appointment:
+        def decide(session: Session, inquiry: Inquiry) -> Booked:
             parties = inquiry.parties(
                 session, patient_id=wanted["patient_id"], doctor_id=wanted["doctor_id"]
             )
@@ -261,7 +261,7 @@ class AppointmentService:
         return Desk(session, call=self.call, config=self.config, clock=self.clock)
 
     def _by_the_timetable(
-        self, request: Sequence[Any], decide: Callable[[Session, Inquiry], Appointment]
+        self, request: Sequence[Any], decide: Callable[[Session, Inquiry], object]
     ) -> dict[str, Any]:
         """The JSON of what ``decide`` returned: by what is known here, if that will do, else by
         what those who know say then; asked again when the timetable has changed since.

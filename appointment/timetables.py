@@ -5,14 +5,19 @@ made they hold the doctor's row, so that whoever checks a change of it sees all 
 the one before, and those that come later find that theirs is out of date.
 """
 
-from sqlalchemy import Select, bindparam, select
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import Select, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from appointment.models import CheckedTimetable
 
-# Made once, as the statement in ``known``.
-_OF_DOCTOR = select(CheckedTimetable).where(CheckedTimetable.doctor_id == bindparam("doctor_id"))
+# Of the table itself, and made once, as the statements in ``repository``.
+_ROWS: Any = CheckedTimetable.__table__
+_MAKE = insert(_ROWS)
+_OF_DOCTOR = select(_ROWS.c.schedule_version).where(_ROWS.c.doctor_id == bindparam("doctor_id"))
 _SHARED, _ALONE = _OF_DOCTOR.with_for_update(read=True), _OF_DOCTOR.with_for_update()
 
 
@@ -33,8 +38,7 @@ class Timetables:
             appointments from overlapping, but say nothing of the gap between them.
         :raises OutOfDate: when a later one was checked already; roll the whole transaction back.
         """
-        wanted = _ALONE if alone else _SHARED
-        if self._locked(doctor_id, wanted).schedule_version > version:
+        if self._locked(doctor_id, _ALONE if alone else _SHARED) > version:
             raise OutOfDate()
 
     def begin_check(self, doctor_id: int, version: int) -> bool:
@@ -42,13 +46,13 @@ class Timetables:
 
         Waits for bookings under way; none is made until this transaction ends.
         """
-        checked = self._locked(doctor_id, _ALONE)
-        if checked.schedule_version >= version:
+        if self._locked(doctor_id, _ALONE) >= version:
             return False
-        checked.schedule_version = version
+        checked = update(_ROWS).where(_ROWS.c.doctor_id == doctor_id)
+        self._session.execute(checked.values(schedule_version=version))
         return True
 
-    def _locked(self, doctor_id: int, wanted: Select[CheckedTimetable]) -> CheckedTimetable:
+    def _locked(self, doctor_id: int, wanted: Select[int]) -> int:
         found = self._session.scalar(wanted, {"doctor_id": doctor_id})
         if found is None:
             self._make(doctor_id)
@@ -56,9 +60,6 @@ class Timetables:
         return found
 
     def _make(self, doctor_id: int) -> None:
-        try:
-            with self._session.begin_nested():
-                self._session.add(CheckedTimetable(doctor_id=doctor_id, schedule_version=0))
-        except IntegrityError:
-            # Another booking has made it in the meantime, and is done.
-            return
+        # Another booking may have made it in the meantime, and be done.
+        with suppress(IntegrityError):
+            self._session.execute(_MAKE, {"doctor_id": doctor_id, "schedule_version": 0})

@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import (
@@ -12,12 +13,13 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Engine,
+    Insert,
     Integer,
     TypeDecorator,
     create_engine,
     event,
 )
-from sqlalchemy.dialects.mysql import DATETIME
+from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
@@ -53,7 +55,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
-        kind = DATETIME(fsp=6) if dialect.name == "mysql" else DateTime()
+        kind = mysql.DATETIME(fsp=6) if dialect.name == "mysql" else DateTime()
         return dialect.type_descriptor(kind)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
@@ -168,6 +170,26 @@ class Transactions:
             stop=stop_before_delay(max(0.0, self._deadline() - time.time())),
             reraise=True,
         )
+
+
+def put(session: Session, table: type, row: Mapping[str, Any]) -> None:
+    """Store ``row``, or give the one that has its primary key these values: in one statement, so
+    that two who do so at once need not try again."""
+    session.execute(_putting(table, session.get_bind().dialect.name), row)
+
+
+@cache
+def _putting(mapped: Any, dialect: str) -> Insert:
+    table = mapped.__table__
+    names = [each.name for each in table.columns if not each.primary_key]
+    if dialect == "sqlite":
+        added = sqlite.insert(table)
+        return added.on_conflict_do_update(
+            index_elements=table.primary_key.columns,
+            set_={name: added.excluded[name] for name in names},
+        )
+    new = mysql.insert(table)
+    return new.on_duplicate_key_update({name: new.inserted[name] for name in names})
 
 
 def error_number(error: BaseException) -> int | None:

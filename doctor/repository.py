@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from config.encryption import vault_of
-from config.messaging.outbox_tables import outbox_row
+from config.messaging.outbox_tables import publish
 from config.word_index import WordIndex
 from doctor.models import Doctor, DoctorWord, Outbox
 from schemas.errors import DoctorNotFound, EmailTaken
@@ -91,7 +91,7 @@ class Doctors:
             correlation_id=correlation_id,
             data=told,
         )
-        self._session.add(outbox_row(Outbox, name=name, event=event))
+        publish(self._session, Outbox, name=name, event=event)
 
     def _save(self, doctor: Doctor, fields: Mapping[str, Any], *, now: datetime) -> None:
         doctor.email_key = self._email_key(fields["email"])

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from config.encryption import SEALED, vault_of
-from config.messaging.outbox_tables import outbox_row
+from config.messaging.outbox_tables import publish
 from config.word_index import WordIndex
 from patient.models import Outbox, Patient, PatientWord
 from schemas.errors import EmailTaken, PatientNotFound
@@ -102,7 +102,7 @@ class Patients:
             correlation_id=correlation_id,
             data={"patient_id": patient.id},
         )
-        self._session.add(outbox_row(Outbox, name=name, event=event))
+        publish(self._session, Outbox, name=name, event=event)
 
     def _locked(self, patient_id: int) -> Patient | None:
         wanted = select(Patient).where(Patient.id == patient_id).with_for_update()

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from config.messaging.connection import BROKEN, let_go, open_connection
-from config.messaging.outbox_tables import OutboxColumns
+from config.messaging.outbox_tables import WROTE, OutboxColumns
 from config.messaging.topology import outbox_wake
 
 _log = logging.getLogger("outbox")
@@ -25,8 +25,6 @@ _log = logging.getLogger("outbox")
 GATHER_SECONDS = 0.03
 PUBLISH_SECONDS = 1.0
 PAUSE_AFTER_FAILURE = 1.0
-# In a session's own notes, that it wrote into the outbox.
-WROTE = "wrote_outbox"
 
 
 class Waker:
@@ -114,10 +112,6 @@ class CommitsWakeRelay(Extension):
 def wake_after_commit(sessions: Any, waker: Waker) -> None:
     """Have ``waker`` told of each commit with new events in it, of sessions from ``sessions``."""
 
-    def on_flush(session: Session, context: object) -> None:
-        if any(isinstance(each, OutboxColumns) for each in session.new):
-            session.info[WROTE] = True
-
     def on_commit(session: Session) -> None:
         # The end of a savepoint comes here too, and below.
         if not session.in_nested_transaction() and session.info.pop(WROTE, False):
@@ -127,6 +121,5 @@ def wake_after_commit(sessions: Any, waker: Waker) -> None:
         if not session.in_nested_transaction():
             session.info.pop(WROTE, None)
 
-    event.listen(sessions, "after_flush", on_flush)
     event.listen(sessions, "after_rollback", on_rollback)
     event.listen(sessions, "after_commit", on_commit)

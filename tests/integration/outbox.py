@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from config.clock import utc_now
 from config.database import connect
-from config.messaging.outbox_tables import outbox_row
+from config.messaging.outbox_tables import publish
 from config.messaging.publisher import Publisher
 from config.messaging.relay import Relay
 from config.messaging.topology import events_of, outbox_wake
@@ -57,7 +57,7 @@ class Post:
         """:return: the id of the event."""
         event = {"id": str(uuid.uuid4()), "subject": subject, "sequence": sequence,
                  "time": utc_now().isoformat()}
-        session.add(outbox_row(Outbox, name=name, event=event))
+        publish(session, Outbox, name=name, event=event)
         session.flush()
         return str(event["id"])
 

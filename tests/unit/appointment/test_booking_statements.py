@@ -4,12 +4,12 @@ import re
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from appointment.desk import Desk
 from appointment.inquiry import Inquiry
 from appointment.known import Known
-from appointment.models import CheckedTimetable
+from appointment.models import CheckedTimetable, KnownPatient
 from appointment.parties import as_text
 from appointment.service import _dump
 from config.encryption import VAULT
@@ -49,20 +49,29 @@ def statements(book):
 def brief(sent):
     """What it does to which table."""
     statement, many = sent
-    verb, table = re.match(r"(\w+)(?: INTO)?(?: SAVEPOINT)? (\w+)", statement).groups()
-    return verb if "SAVEPOINT" in statement else f"{verb} {table}{', many' if many else ''}"
+    verb, table = re.match(r"(\w+)(?: INTO)? (\w+)", statement).groups()
+    return f"{verb} {table}{', many' if many else ''}"
 
 
 def test_who_is_known_is_booked_with_nine_statements(book, statements):
     call = Call(correlation_id="c", deadline=0.0, key="k", context={}, caller=OPERATOR)
     desk = Desk(book.session, call=call, config=CONFIG, clock=lambda: NOW)
     inquiry = Inquiry(lambda *requests: [], clock=lambda: NOW)
-    with book.session.begin_nested():
-        parties = inquiry.parties(book.session, patient_id=ADA, doctor_id=GARRETT)
-        told = _dump(desk.book(WISH, parties))
+    parties = inquiry.parties(book.session, patient_id=ADA, doctor_id=GARRETT)
+    told = _dump(desk.book(WISH, parties))
+    book.session.commit()
     assert told["description"] == "Check-up"
     assert [brief(each) for each in statements] == [
-        "SAVEPOINT", "SELECT known_patient", "SELECT checked_timetable", "SELECT appointment",
+        "SELECT known_patient", "SELECT checked_timetable", "SELECT appointment",
         "INSERT appointment", "SELECT erasure", "INSERT claim, many", "UPDATE appointment",
-        "INSERT history", "INSERT outbox", "RELEASE",
+        "INSERT history", "INSERT outbox",
     ]
+
+
+def test_who_was_told_of_now_is_kept_with_one_statement_each_time(book, statements):
+    for patient in (ADA + 1, ADA):
+        Known(book.session).meet(patient, now=NOW + timedelta(days=40))
+    assert [brief(each) for each in statements] == ["INSERT known_patient"] * 2
+    book.session.commit()
+    kept = book.session.scalars(select(KnownPatient.known_at)).all()
+    assert kept == [NOW + timedelta(days=40)] * 2
