@@ -5,7 +5,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,15 @@ from config.messaging.topology import rpc_exchange
 from config.programs import catalogue
 from config.servers import ServerFailed, install, missing_programs, needed, process, started
 from config.settings import SERVERS
-from tests.systems import WORKER, System, embedded_system, for_this_worker, real_system
+from tests.systems import (
+    BESIDE,
+    QUICK,
+    WORKER,
+    System,
+    embedded_system,
+    for_this_worker,
+    real_system,
+)
 
 LOUD = "!" * 20
 WORKERS = 2
@@ -40,6 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("untimed")
     # A port is found free first, and taken later: meanwhile another worker may find it too.
     process.PORTS = for_this_worker(process.PORTS)
+    BESIDE.update(QUICK)
     workers = config.getoption("numprocesses", None) or 0
     if workers > 1 and _given():
         # Each runs every service, and two of a kind on one broker take each other's messages.
@@ -146,9 +155,27 @@ def stack(
 
 
 @pytest.fixture(scope="session")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def standing_still() -> Iterator[ExitStack]:
+    """Ended while the embedded system is wanted."""
+    with ExitStack() as still:
+        yield still
+
+
+@pytest.fixture(scope="session")
+def kept_embedded(
+    tmp_path_factory: pytest.TempPathFactory, standing_still: ExitStack
+) -> Iterator[System]:
     with embedded_system(tmp_path_factory.mktemp("embedded")) as system:
         yield system
+        standing_still.close()
+
+
+@pytest.fixture(scope="module")
+def embedded(kept_embedded: System, standing_still: ExitStack) -> Iterator[System]:
+    """It looks for messages all the time, so between the files that ask it, it stands still."""
+    standing_still.close()
+    yield kept_embedded
+    standing_still.enter_context(kept_embedded.standing_still())
 
 
 @pytest.fixture(params=["embedded", "stack"])

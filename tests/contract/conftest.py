@@ -12,6 +12,7 @@ from config.messaging.pool import Pool
 from schemas.errors import Unavailable
 from tests.contract.house import House, open_house
 from tests.systems import raising
+from tests.waiting import PATIENCE
 
 Ask = Callable[..., Answer]
 
@@ -50,7 +51,7 @@ def ask(pool: Pool) -> Ask:
     def ask(
         method: str,
         *args: Any,
-        seconds: float = 5.0,
+        seconds: float = PATIENCE,
         key: str = "k",
         service: str = "raising",
     ) -> Answer:

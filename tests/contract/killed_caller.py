@@ -26,7 +26,7 @@ from schemas.errors import Unavailable  # noqa: E402
 
 
 def ask(pool: Pool, method: str, argument: object) -> Any:
-    context = new_context(correlation="c", seconds=10, key="k")
+    context = new_context(correlation="c", seconds=60, key="k")
     request = Request("raising", method, (argument,))
     (answer,) = pool.ask(request, headers=headers_of(context), deadline=context[DEADLINE])
     return answer.result()

@@ -25,7 +25,7 @@ CALLERS, CALLS = 50, 6
 
 
 def ask(pool: Pool, method: str, argument: object) -> object:
-    context = new_context(correlation="c", seconds=20, key="k")
+    context = new_context(correlation="c", seconds=60, key="k")
     request = Request("raising", method, (argument,))
     (answer,) = pool.ask(request, headers=headers_of(context), deadline=context[DEADLINE])
     return answer.result()
@@ -38,12 +38,15 @@ def own_answers(pool: Pool, caller: int) -> bool:
 def main() -> None:
     pool = Pool(sys.argv[2], size=CALLERS + 1, unavailable=Unavailable)
     with ThreadPoolExecutor(CALLERS + 1) as callers:
-        slow = callers.submit(ask, pool, "sleep", 10.0)
+        slow = callers.submit(ask, pool, "hold", sys.argv[1])
         quick = [callers.submit(own_answers, pool, number) for number in range(CALLERS)]
         answered = sum(each.result() for each in quick)
         assert not slow.done(), "the quick ones waited for the slow one"
         pool.close()
         assert isinstance(slow.exception(), Unavailable)
+    pool = Pool(sys.argv[2], size=1, unavailable=Unavailable)
+    ask(pool, "let_go", sys.argv[1])
+    pool.close()
     print(answered)
 
 

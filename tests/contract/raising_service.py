@@ -3,13 +3,15 @@
 import hashlib
 import sys
 import time
+from collections import defaultdict
 from typing import Any
 
 import eventlet
 
 eventlet.monkey_patch()
 
-from nameko.exceptions import registry  # noqa: E402 (after the patching)
+from eventlet.event import Event  # noqa: E402 (after the patching)
+from nameko.exceptions import registry  # noqa: E402
 from nameko.runners import ServiceRunner  # noqa: E402
 
 from config import process  # noqa: E402
@@ -24,6 +26,7 @@ class Raising:
     name = "raising"
 
     call = CurrentCall()
+    held: dict[str, Event] = defaultdict(Event)
 
     @rpc(expected_exceptions=errors.SchedulingError)
     def refuse(self, path: str, args: list[Any]) -> None:
@@ -47,6 +50,17 @@ class Raising:
         print("working", flush=True)
         time.sleep(seconds)
         return "done"
+
+    @rpc
+    def hold(self, what: str) -> str:
+        """Until somebody lets go of it."""
+        print("holding", what, flush=True)
+        self.held[what].wait()
+        return "let go"
+
+    @rpc
+    def let_go(self, what: str) -> None:
+        self.held[what].send()
 
     @rpc
     def turn(self) -> None:
@@ -78,6 +92,7 @@ class Raising:
 
 
 if __name__ == "__main__":
+    process.GRACE_SECONDS = float(sys.argv[3])
     runner = ServiceRunner(
         {
             "AMQP_URI": sys.argv[1],

@@ -6,7 +6,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -18,15 +17,14 @@ from config.messaging.call import DEADLINE, headers_of, new_context
 from config.messaging.client import Answer, Request
 from config.messaging.pool import Pool
 from config.messaging.topology import RPC
-from config.process import GRACE_SECONDS, MORE_SECONDS
 from schemas.errors import Unavailable
-from tests import waiting
 from tests.broker_proxy import BrokerProxy, broker_proxy
-from tests.systems import raising
+from tests.systems import LONG_GRACE, raising
+from tests.waiting import PATIENCE, wait_for
 
-wait_for = partial(waiting.wait_for, seconds=10)
-
-SOON = 1.0
+# Well before the end of the time that it is given.
+SOON = LONG_GRACE - 10
+SHORT_GRACE = 1.0
 
 
 @pytest.fixture
@@ -46,6 +44,13 @@ def service(uri: str, log: Path) -> Iterator[Popen[str]]:
 
 
 @pytest.fixture
+def impatient(uri: str, log: Path) -> Iterator[Popen[str]]:
+    """A service, too, which is given little time to end."""
+    with raising(uri, log=log, grace=SHORT_GRACE) as process:
+        yield process
+
+
+@pytest.fixture
 def proxy(uri: str) -> Iterator[BrokerProxy]:
     with broker_proxy(uri) as proxy:
         yield proxy
@@ -58,7 +63,7 @@ def pool(uri: str) -> Iterator[Pool]:
     pool.close()
 
 
-def ask(pool: Pool, method: str, *args: Any, seconds: float = 8.0) -> Answer:
+def ask(pool: Pool, method: str, *args: Any, seconds: float = PATIENCE) -> Answer:
     context = new_context(correlation="c", seconds=seconds, key="k")
     request = Request("raising", method, args)
     (answer,) = pool.ask(request, headers=headers_of(context), deadline=context[DEADLINE])
@@ -78,19 +83,17 @@ def leave_a_call(uri: str, method: str, *args: Any) -> None:
         )
 
 
-def seconds_to_end(process: Popen[str], *signals: signal.Signals) -> float:
-    began = time.monotonic()
+def tell(process: Popen[str], *signals: signal.Signals) -> None:
     for number in signals:
         process.send_signal(number)
         time.sleep(0.05)  # so that the kernel does not merge them
-    process.wait(GRACE_SECONDS + MORE_SECONDS + 2)
-    return time.monotonic() - began
 
 
 def seconds_to_stop(process: Popen[str], log: Path, *signals: signal.Signals) -> float:
     """Without the end of the process itself, which a busy machine takes its time for."""
     began = time.monotonic()
-    seconds_to_end(process, *signals)
+    tell(process, *signals)
+    process.wait(PATIENCE)
     return float(log.read_text().rpartition("stopped at ")[2].split()[0]) - began
 
 
@@ -130,7 +133,7 @@ def test_a_call_under_way_is_answered_and_not_made_again(
 ) -> None:
     asking, outcome = in_thread(lambda: ask(pool, "work", 1.0).result())
     wait_until_working(log)
-    assert seconds_to_stop(service, log, signal.SIGTERM, signal.SIGTERM) < 1.0 + SOON
+    assert seconds_to_stop(service, log, signal.SIGTERM, signal.SIGTERM) < SOON
     asking.join()
     assert outcome == ["done"]
     assert waiting(uri) == 0, "the broker would give it to the next instance"
@@ -152,12 +155,12 @@ def test_a_call_that_comes_during_the_end_is_left_to_the_next_instance(
 
 
 def test_work_that_takes_too_long_is_left_to_redelivery(
-    service: Popen[str], uri: str, log: Path
+    impatient: Popen[str], uri: str, log: Path
 ) -> None:
-    leave_a_call(uri, "work", 60.0)
+    leave_a_call(uri, "work", 2 * PATIENCE)
     wait_until_working(log)
-    taken = seconds_to_stop(service, log, signal.SIGTERM)
-    assert GRACE_SECONDS - 1 < taken < GRACE_SECONDS + SOON
+    taken = seconds_to_stop(impatient, log, signal.SIGTERM)
+    assert SHORT_GRACE <= taken < SOON
     wait_for(lambda: waiting(uri) == 1)
     with Connection(uri) as connection:
         Queue("rpc-raising")(connection.default_channel).purge()
@@ -165,13 +168,13 @@ def test_work_that_takes_too_long_is_left_to_redelivery(
 
 @pytest.mark.parametrize("how", ["turn", "block"])
 def test_a_process_that_does_not_listen_is_ended_by_the_kernel(
-    how: str, service: Popen[str], uri: str, log: Path
+    how: str, impatient: Popen[str], uri: str, log: Path
 ) -> None:
     """One turns in Python, the other is in a library and does not come back."""
     leave_a_call(uri, how)
     wait_until_working(log)
-    assert seconds_to_end(service, signal.SIGTERM) < GRACE_SECONDS + MORE_SECONDS + 1
-    assert service.returncode == -signal.SIGALRM
+    tell(impatient, signal.SIGTERM)
+    assert impatient.wait(PATIENCE) == -signal.SIGALRM
     with Connection(uri) as connection:
         Queue("rpc-raising")(connection.default_channel).purge()
 
@@ -182,8 +185,7 @@ def test_a_broker_that_is_frozen_or_gone_does_not_hold_up_the_end(
 ) -> None:
     with raising(proxy.uri, log=tmp_path / "log") as service:
         getattr(proxy, state)()
-        # It is given a second to say good-bye.
-        assert seconds_to_stop(service, tmp_path / "log", signal.SIGTERM) < 1.0 + SOON
+        assert seconds_to_stop(service, tmp_path / "log", signal.SIGTERM) < SOON
 
 
 def test_restarting_one_instance_after_the_other_fails_no_call(
@@ -211,7 +213,8 @@ def test_restarting_one_instance_after_the_other_fails_no_call(
         for number, instance in enumerate(instances):
             before = asked[0]
             wait_for(lambda: asked[0] > before + 20)
-            seconds_to_end(instance, signal.SIGTERM)
+            tell(instance, signal.SIGTERM)
+            instance.wait(PATIENCE)
             ending.enter_context(raising(uri, log=tmp_path / f"second-{number}"))
         before = asked[0]
         wait_for(lambda: asked[0] > before + 20)
