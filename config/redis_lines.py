@@ -26,6 +26,7 @@ class _Asked:
 
     packed: list[bytes]
     expected: int
+    leads: bool = False
     answers: list[Any] | None = None
     failure: Exception | None = None
     # Held until there is something to be told; an event takes longer to make.
@@ -55,21 +56,29 @@ class RedisLines:
         """
         asked = _Asked(self._writer.pack_commands(commands), len(commands))
         asked.told.acquire()
-        if not self._leads(asked):
-            asked.told.acquire()
-        if asked.answers is None and asked.failure is None:
-            self._lead()
+        self._join(asked)
+        if not asked.leads:
+            self._wait(asked)
+        if asked.leads:
+            self._lead(asked)
         if asked.failure is not None:
             raise asked.failure
         return asked.answers or []
 
-    def _leads(self, asked: _Asked) -> bool:
+    def _join(self, asked: _Asked) -> None:
         with self._lock:
             self._waiting.append(asked)
-            first, self._led = not self._led, True
-            return first
+            asked.leads, self._led = not self._led, True
 
-    def _lead(self) -> None:
+    def _wait(self, asked: _Asked) -> None:
+        try:
+            asked.told.acquire()
+        except BaseException:
+            # Ended while it waited, perhaps just when it was to lead.
+            self._pass_on(asked)
+            raise
+
+    def _lead(self, asked: _Asked) -> None:
         together: list[_Asked] = []
         failure: Exception = RedisLost("who asked for all was ended")
         try:
@@ -82,23 +91,24 @@ class RedisLines:
             # Nobody waits twice for a Redis that does not answer.
             together += self._taken()
         finally:
-            self._end(together, failure)
+            _tell(together, failure)
+            self._pass_on(asked)
 
     def _taken(self) -> list[_Asked]:
         with self._lock:
             taken, self._waiting = self._waiting, []
             return taken
 
-    def _end(self, together: Sequence[_Asked], failure: Exception) -> None:
-        """Tell them, and let one of those who came meanwhile lead."""
+    def _pass_on(self, asked: _Asked) -> None:
+        """It is done, or was ended; if it led, one of those who came meanwhile leads now."""
         with self._lock:
-            following = self._waiting[:1]
-            self._led = bool(following)
-        for asked in together:
-            if asked.answers is None:
-                asked.failure = failure
-        for asked in (*together, *following):
-            asked.told.release()
+            if asked in self._waiting:
+                self._waiting.remove(asked)
+            if asked.leads:
+                self._led = bool(self._waiting)
+                for following in self._waiting[:1]:
+                    following.leads = True
+                    following.told.release()
 
     def _travel(self, together: Sequence[_Asked]) -> None:
         kept, self._kept = self._kept, None
@@ -120,6 +130,13 @@ class RedisLines:
             connection.disconnect()
             raise
         self._kept = connection
+
+
+def _tell(together: Sequence[_Asked], failure: Exception) -> None:
+    for asked in together:
+        if asked.answers is None:
+            asked.failure = failure
+        asked.told.release()
 
 
 def _answer(connection: Any) -> Any:

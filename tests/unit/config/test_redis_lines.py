@@ -1,6 +1,8 @@
 """What callers ask of Redis at the same time goes there and back together, and each is told its
 own answers, or that there are none."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -182,3 +184,44 @@ def test_what_cannot_be_written_concerns_nobody_else(lines: RedisLines) -> None:
     with pytest.raises(ValueError):
         lines.send([(b"too", b"many")])
     assert asked(lines, b"a") == [b"a"]
+
+
+ENDED = """
+from gevent import monkey; monkey.patch_all()
+import gevent
+from types import SimpleNamespace
+from config.redis_lines import RedisLines
+from tests.unit.config.test_redis_lines import Server, asked
+server = Server()
+pool = SimpleNamespace(connection_class=server.connection, connection_kwargs={})
+lines = RedisLines(SimpleNamespace(connection_pool=pool))
+server.answering.clear()
+crowd = [gevent.spawn(asked, lines, word) for word in (b"a", b"b", b"c")]
+while not server.trips: gevent.sleep(0)
+others = [gevent.spawn(asked, lines, word) for word in (b"d", b"e", b"f")]
+while len(lines._waiting) < 3: gevent.sleep(0)
+others[0].kill()
+server.answering.set()
+gevent.joinall([*crowd, *others], timeout=10)
+print([each.value for each in (*crowd, others[1], others[2])])
+"""
+
+
+def test_one_that_is_ended_while_it_waits_keeps_nobody_waiting() -> None:
+    argv = [sys.executable, "-c", ENDED]
+    ended = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    words = [[b"a"], [b"b"], [b"c"], [b"e"], [b"f"]]
+    assert ended.stdout.splitlines()[:1] == [str(words)], ended.stderr
+
+
+def test_one_that_is_ended_before_it_leaves_leaves_nothing_behind(
+    server: Server, lines: RedisLines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(seconds: float) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr("config.redis_lines.time.sleep", end)
+        asked(lines, b"a")
+    assert asked(lines, b"b") == [b"b"]
+    assert server.trips == [[b"b"]]
