@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from appointment.claims import Claims
 from appointment.domain import ERASED, is_upcoming
 from appointment.models import Appointment, Change, Erasure, Outbox
-from config.encryption import vault_of
+from config.encryption import opened, vault_of
 from config.messaging.caller import SYSTEM, Caller
 from config.messaging.outbox_tables import publish
 from schemas.errors import AppointmentNotFound, NotBookable, UnknownPatient
@@ -24,6 +24,7 @@ from schemas.statuses import BOOKED, CANCELLED
 _ROWS: Any = Appointment.__table__
 _HISTORY: Any = Change.__table__
 _ERASURES: Any = Erasure.__table__
+_BY_ID = select(_ROWS).where(_ROWS.c.id == bindparam("id"))
 _BOOK, _NOTE = insert(_ROWS), insert(_HISTORY)
 _DESCRIBE = update(_ROWS).where(_ROWS.c.id == bindparam("of_id"))
 _UNBOOK = delete(_ROWS).where(_ROWS.c.id == bindparam("of_id"))
@@ -34,7 +35,7 @@ _ERASED = (
 )
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class Booked:
     """A new appointment as it was stored, to be read as an ``Appointment`` is."""
 
@@ -64,14 +65,26 @@ class Appointments:
         self._session = session
         self._claims = Claims(session)
 
-    def get(self, appointment_id: int) -> Appointment:
-        """:raises AppointmentNotFound:"""
-        return _found(self._session.get(Appointment, appointment_id), appointment_id)
+    def get(self, appointment_id: int) -> Any:
+        """To be read only.
+
+        :raises AppointmentNotFound:
+        """
+        row = self._session.execute(_BY_ID, {"id": appointment_id}).one_or_none()
+        if row is None:
+            raise AppointmentNotFound(appointment_id)
+        return opened(Appointment, row, vault=vault_of(self._session))
 
     def get_locked(self, appointment_id: int) -> Appointment:
-        """As ``get``, and nobody else changes it until this transaction ends."""
+        """To be changed, and nobody else changes it until this transaction ends.
+
+        :raises AppointmentNotFound:
+        """
         wanted = select(Appointment).where(Appointment.id == appointment_id).with_for_update()
-        return _found(self._session.scalar(wanted), appointment_id)
+        found = self._session.scalar(wanted)
+        if found is None:
+            raise AppointmentNotFound(appointment_id)
+        return found
 
     def parties(self, appointment_id: int) -> tuple[int, int]:
         """The ids of its patient and its doctor, who may be another by the time it is locked.
@@ -257,9 +270,3 @@ class Erasures:
     def settle(self, patient_id: int, *, now: datetime) -> None:
         done = update(Erasure).where(Erasure.patient_id == patient_id).values(settled_at=now)
         self._session.execute(done)
-
-
-def _found(appointment: Appointment | None, appointment_id: int) -> Appointment:
-    if appointment is None:
-        raise AppointmentNotFound(appointment_id)
-    return appointment

@@ -8,9 +8,10 @@ the key, the nonce, and the ciphertext with its tag. Their length tells that of 
 import hmac
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 from typing import Any, Generic, Self, TypeVar, overload
 
 from cryptography.exceptions import InvalidTag
@@ -143,6 +144,15 @@ class Sealed(Generic[Value]):
             sealed = _vault_beside(row).seal(self._write(value), **self._place(row))
         setattr(row, self._column, sealed)
 
+    def opened(self, row: Mapping[str, Any], *, table: str, vault: Vault) -> Value | None:
+        """What the plain ``row`` of the ``table`` holds, which has its ``id``."""
+        sealed = row[self._column]
+        if sealed is None:
+            return None
+        text = vault.open(sealed, table=table, column=self._column, row=row["id"])
+        read: Value = self._read(text)
+        return read
+
     def _place(self, row: Any) -> dict[str, Any]:
         mapper = inspect(row).mapper
         (row_id,) = mapper.primary_key_from_instance(row)
@@ -150,6 +160,27 @@ class Sealed(Generic[Value]):
         if row_id is None:
             raise RuntimeError(f"{table}.{self._column} is bound to the row's id: flush it first")
         return {"table": table, "column": self._column, "row": row_id}
+
+
+class Opened(SimpleNamespace):
+    # Shows nothing that is in it.
+    __repr__ = object.__repr__
+
+
+def opened(mapped: Any, row: Any, *, vault: Vault) -> Opened:
+    """A ``row`` of the table of ``mapped``, to be read as its objects are. What the unit of work
+    does to make one of those takes longer than the query."""
+    plain = row._mapping
+    texts = {
+        name: sealed.opened(plain, table=mapped.__tablename__, vault=vault)
+        for name, sealed in _sealed_of(mapped)
+    }
+    return Opened(**plain, **texts)
+
+
+@cache
+def _sealed_of(mapped: type) -> list[tuple[str, Sealed[Any]]]:
+    return [(name, each) for name, each in vars(mapped).items() if isinstance(each, Sealed)]
 
 
 @cache

@@ -10,9 +10,14 @@ from schemas.local_time import instant_of
 from schemas.people import DoctorSchema
 from schemas.schedule import AvailabilitySchema, ScheduleSchema, TimeOffSchema
 
+# Made once: it takes longer than to read one record by it.
+_DOCTOR = DoctorSchema()
+# The schedule is JSON already.
+_AVAILABILITY = AvailabilitySchema(exclude=("schedule",))
+
 
 def doctor_json(doctor: Doctor) -> dict[str, Any]:
-    return dict(DoctorSchema().dump(doctor))
+    return dict(_DOCTOR.dump(doctor))
 
 
 def hours_json(schedule: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,8 +36,7 @@ def time_off_json(time_off: object) -> dict[str, Any]:
 
 
 def availability_json(availability: Mapping[str, Any]) -> dict[str, Any]:
-    # The schedule is JSON already.
-    told = AvailabilitySchema(exclude=("schedule",)).dump(availability)
+    told = _AVAILABILITY.dump(availability)
     return dict(told) | {"schedule": availability["schedule"]}
 
 

@@ -21,6 +21,9 @@ from schemas.paging import DEFAULT_LIMIT, page_by_id
 from schemas.people import PatientSchema, PatientsQuerySchema
 from schemas.versions import check_version, load_versions
 
+# Made once: it takes longer than to read one patient by it.
+_PATIENT = PatientSchema()
+
 
 class PatientService:
     """Patients as JSON values: ``id, name, email, phone, dob, address, createdAt, updatedAt,
@@ -190,7 +193,7 @@ class PatientService:
 
 
 def _dump(patient: object) -> dict[str, Any]:
-    return PatientSchema().dump(patient)
+    return _PATIENT.dump(patient)
 
 
 def _dump_hold(patient: Patient) -> dict[str, Any] | None:

@@ -6,10 +6,10 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from config.encryption import VAULT, Sealed, Unreadable, Vault, sealed_column
+from config.encryption import VAULT, Sealed, Unreadable, Vault, opened, sealed_column
 from config.keys import KeyRing
 from tests.vaults import ring, vault_for
 
@@ -164,6 +164,19 @@ def test_what_is_assigned_is_stored_sealed_and_read_back(session: Session, perso
     session.expire(person)
     assert (person.name, person.email, person.born) == (ADA, None, date(1815, 12, 10))
     assert OURS.open(person.name_sealed, **PLACE | {"row": person.id}) == ADA
+
+
+def test_a_plain_row_is_read_as_its_object_and_does_not_show_what_it_holds(
+    session: Session, person: Person
+) -> None:
+    person.name, person.born = ADA, date(1815, 12, 10)
+    session.flush()
+    row = session.execute(select(Person.__table__)).one()
+    read = opened(Person, row, vault=OURS)
+    assert (read.id, read.name, read.email, read.born) == (
+        person.id, ADA, None, date(1815, 12, 10)
+    )
+    assert ADA not in repr(read)
 
 
 def test_a_value_that_is_taken_away_is_null(session: Session, person: Person) -> None:
