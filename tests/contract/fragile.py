@@ -17,6 +17,7 @@ from nameko.runners import ServiceRunner  # noqa: E402
 
 from config import logs  # noqa: E402
 from config.messaging.events import event_handler  # noqa: E402
+from config.programs import CONTAINER  # noqa: E402
 
 
 class Refused(Exception):
@@ -43,6 +44,7 @@ if __name__ == "__main__":
     logs.configure(level="INFO", readable=False)
     uri, retries = sys.argv[1:]
     runner = ServiceRunner({
+        "SERVICE_CONTAINER_CLS": CONTAINER,
         "AMQP_URI": uri,
         "AMQP_SSL": None,
         "CALL_SECONDS": 5,

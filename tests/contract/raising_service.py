@@ -19,6 +19,7 @@ from config.keys import KeyRing  # noqa: E402
 from config.messaging.consumer import QueueConsumer  # noqa: E402
 from config.messaging.current_call import CurrentCall  # noqa: E402
 from config.messaging.rpc import rpc  # noqa: E402
+from config.programs import CONTAINER  # noqa: E402
 from schemas import errors  # noqa: E402
 
 
@@ -95,6 +96,7 @@ if __name__ == "__main__":
     process.GRACE_SECONDS = float(sys.argv[3])
     runner = ServiceRunner(
         {
+            "SERVICE_CONTAINER_CLS": CONTAINER,
             "AMQP_URI": sys.argv[1],
             "CALL_SECONDS": 5.0,
             "CALLER_KEYS": KeyRing(),

@@ -3,7 +3,9 @@
 from types import SimpleNamespace
 from typing import Any
 
+import eventlet
 import pytest
+from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import DependencyProvider, Entrypoint
 
 from config.messaging.container import Container
@@ -78,3 +80,21 @@ def test_an_answer_that_fails_ends_the_service(container):
     container.spawn_worker(entrypoint, (), {"number": 6, "by": 3}, handle_result=answer)
     with pytest.raises(LookupError):
         container.wait()
+
+
+def test_what_is_killed_ends_what_is_at_work_and_begins_nothing_more(container):
+    (entrypoint,), over = container.entrypoints, []
+
+    def answer(worker_ctx: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
+        try:
+            eventlet.sleep(60)
+        finally:
+            over.append(True)
+        return result, exc_info
+
+    container.spawn_worker(entrypoint, (), {"number": 6, "by": 3}, handle_result=answer)
+    eventlet.sleep(0)
+    container.kill()
+    assert over == [True]
+    with pytest.raises(ContainerBeingKilled):
+        container.spawn_worker(entrypoint, (), {"number": 6, "by": 3})

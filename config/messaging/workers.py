@@ -1,0 +1,51 @@
+"""Green threads that work on one thing after the other.
+
+A new one for each call takes memory for its stack from the system, and gives it back.
+"""
+
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+import eventlet
+from eventlet.greenpool import GreenPool
+from eventlet.hubs import get_hub
+
+
+class Workers(GreenPool):
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._resting: list[Any] = []
+
+    def begin(self, work: Callable[..., None], *arguments: Any) -> Any:
+        """Have ``work(*arguments)`` done, as ``spawn`` does: when one of them is free.
+
+        :return: its thread, to be killed while it is at it.
+        """
+        self.sem.acquire()
+        if not self.coroutines_running:
+            self.no_coros_running = eventlet.Event()
+        if self._resting:
+            worker = self._resting.pop()
+            get_hub().schedule_call_global(0, worker.switch, (work, arguments))
+        else:
+            worker = eventlet.spawn(self._work, work, arguments)
+        self.coroutines_running.add(worker)
+        return worker
+
+    def _work(self, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        me = eventlet.getcurrent()
+        while True:
+            try:
+                # What one call sets, the next is not to find.
+                Context().run(work, *arguments)
+            finally:
+                self._spawn_done(me)
+            self._resting.append(me)
+            del work, arguments
+            work, arguments = get_hub().switch()
+
+    def waitall(self) -> None:
+        super().waitall()
+        while self._resting:
+            self._resting.pop().kill()

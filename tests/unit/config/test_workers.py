@@ -1,0 +1,77 @@
+"""Green threads that are used again: as many as may be, each call by itself."""
+
+from contextvars import ContextVar
+
+import eventlet
+import pytest
+from eventlet.event import Event
+
+from config.messaging.workers import Workers
+
+TOLD: ContextVar[str] = ContextVar("told", default="nothing")
+
+
+@pytest.fixture
+def workers() -> Workers:
+    return Workers(2)
+
+
+def test_what_comes_one_after_the_other_is_done_in_one_thread(workers):
+    threads = []
+    for _ in range(3):
+        workers.begin(lambda: threads.append(eventlet.getcurrent()))
+        eventlet.sleep(0)
+    assert len(threads) == 3 and len({*threads}) == 1
+
+
+def test_a_call_finds_nothing_that_the_one_before_has_set(workers):
+    seen = []
+
+    def tell(text: str) -> None:
+        seen.append(TOLD.get())
+        TOLD.set(text)
+
+    for text in ("one", "two"):
+        workers.begin(tell, text)
+        eventlet.sleep(0)
+    assert seen == ["nothing", "nothing"]
+
+
+def test_no_more_are_at_work_than_may_be_and_who_waits_comes_next(workers):
+    over, done = Event(), []
+
+    def work(number: int) -> None:
+        over.wait()
+        done.append(number)
+
+    eventlet.spawn(lambda: [workers.begin(work, number) for number in range(4)])
+    eventlet.sleep(0)
+    assert workers.running() == 2 and workers.free() == 0
+    over.send()
+    with eventlet.Timeout(5):
+        while len(done) < 4:
+            eventlet.sleep(0)
+    assert done == [0, 1, 2, 3]
+
+
+def test_who_waits_for_all_leaves_no_thread_behind(workers):
+    threads = [workers.begin(eventlet.sleep, 0.01) for _ in range(2)]
+    with eventlet.Timeout(5):
+        workers.waitall()
+    assert workers.running() == 0 and workers.free() == 2
+    assert all(thread.dead for thread in threads)
+
+
+@pytest.mark.parametrize("uses", [1, 2], ids=["new", "used before"])
+def test_one_that_is_killed_at_its_work_makes_room_for_another(workers, uses):
+    for _ in range(uses - 1):
+        workers.begin(lambda: None)
+        eventlet.sleep(0)
+    thread = workers.begin(Event().wait)
+    eventlet.sleep(0)
+    thread.kill()
+    assert workers.free() == 2 and workers.running() == 0
+    done = []
+    workers.begin(done.append, True)
+    eventlet.sleep(0)
+    assert done == [True]
