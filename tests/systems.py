@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -189,9 +189,15 @@ def embedded_system(
 
 @contextmanager
 def real_system(
-    folder: Path, addresses: Mapping[str, str], **settings: str
+    folder: Path,
+    addresses: Mapping[str, str],
+    *,
+    programs: Collection[str] | None = None,
+    **settings: str,
 ) -> Iterator[System]:
     """Every program as a process of its own, on migrated databases, ready to be used.
+
+    :param programs: only these of services.yml's; all unless told.
 
     On servers of our own (``addresses`` then has ``AMQP_ADMIN_URL``) each one is a user with no
     more rights than it needs; ``environ`` is the administrator's.
@@ -210,12 +216,13 @@ def real_system(
     else:
         succeed(clinic("topology"), environ=environ)
     url = f"http://127.0.0.1:{port}"
-    with ExitStack() as programs:
+    with ExitStack() as ending:
         processes = [
-            programs.enter_context(
+            ending.enter_context(
                 running(clinic("serve", name), environ=each, log=folder / f"{name}.log")
             )
             for name, each in environments.items()
+            if programs is None or name in programs
         ]
         wait_until_ready(url, *processes, logs=folder)
         try:

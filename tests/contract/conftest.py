@@ -33,8 +33,6 @@ def raising_service(addresses: dict[str, str], raising_log: Path) -> Iterator[st
 
 @pytest.fixture(scope="module")
 def house(addresses: dict[str, str]) -> Iterator[House]:
-    if "AMQP_ADMIN_URL" not in addresses:
-        pytest.skip("this broker is not ours to make virtual hosts on")
     with open_house(addresses) as house:
         yield house
 

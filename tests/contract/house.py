@@ -5,12 +5,10 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
-import httpx
 from amqp.exceptions import NotFound
 from kombu import Connection, Exchange, Message, Producer
 from sqlalchemy import Engine, text
@@ -24,10 +22,9 @@ from config.keys import fresh, parse_ring
 from config.messaging.topology import events_of
 from config.settings import KEYS
 from schemas.events import envelope
-from tests import waiting
 from tests.systems import clinic, plain_environ, running, succeed
-
-wait_for = partial(waiting.wait_for, seconds=20)
+from tests.vhosts import own_vhost
+from tests.waiting import wait_for
 
 QUEUE = "evt-patient-erased--{service}.patient_erased"
 BACKGROUND = {
@@ -49,7 +46,7 @@ class House:
     def serving(self, program: str, log: Path, **environ: str) -> Iterator[Popen]:
         given = self.environ | environ
         with running(clinic("serve", program), environ=given, log=log) as process:
-            wait_for(lambda: self.queue(program).consumer_count == 1, seconds=30)
+            wait_for(lambda: self.queue(program).consumer_count == 1)
             yield process
 
     def queue(self, program: str) -> Any:
@@ -110,27 +107,19 @@ class House:
 
 @contextmanager
 def open_house(addresses: Mapping[str, str]) -> Iterator[House]:
-    """:param addresses: with ``AMQP_ADMIN_URL``."""
-    name = f"house-{uuid.uuid4().hex[:8]}"
-    url = make_url(addresses["DATABASE_URL"]).set(database=name.replace("-", "_"))
-    amqp = make_url(addresses["AMQP_URI"]).set(database=name)
-    environ = plain_environ(**addresses, **fresh(KEYS)) | {
-        "DATABASE_URL": url.render_as_string(hide_password=False),
-        "AMQP_URI": amqp.render_as_string(hide_password=False),
-        "EVENT_RETRY_SECONDS": RETRY_SECONDS,
-    }
-    with httpx.Client(base_url=addresses["AMQP_ADMIN_URL"], trust_env=False) as admin:
-        made = f"/api/vhosts/{name}", f"/api/permissions/{name}/{amqp.username}"
-        everything = dict.fromkeys(("configure", "write", "read"), ".*")
-        for path, body in zip(made, ({}, everything), strict=True):
-            admin.put(path, json=body).raise_for_status()
+    url = make_url(addresses["DATABASE_URL"]).set(database=f"house_{uuid.uuid4().hex[:8]}")
+    with own_vhost(addresses) as amqp:
+        environ = plain_environ(**addresses, **fresh(KEYS)) | {
+            "DATABASE_URL": url.render_as_string(hide_password=False),
+            "AMQP_URI": amqp,
+            "EVENT_RETRY_SECONDS": RETRY_SECONDS,
+        }
         succeed(clinic("migrate"), environ=environ)
         succeed(clinic("topology"), environ=environ)
         with Connection(environ["AMQP_URI"]) as broker:
             # Of a service that there is in tests only.
             events_of("tests")(broker.default_channel).declare()
             yield House(environ, broker)
-        admin.delete(made[0]).raise_for_status()
     server = connect(url.set(database="").render_as_string(hide_password=False))
     with server.connect() as connection:
         for each in ("patient", "doctor", "appointment", "gateway", "audit"):

@@ -30,6 +30,7 @@ from tests.systems import (
     succeed,
     wait_until_ready,
 )
+from tests.vhosts import own_vhost
 
 PROGRAMS = ("patient", "doctor", "appointment", "gateway")
 CALL_SECONDS, PEER_SECONDS = 2.0, 1.0
@@ -85,12 +86,14 @@ class House:
 
 
 @contextmanager
-def hurtable_house(folder: Path) -> Iterator[House]:
+def hurtable_house(folder: Path, addresses: Mapping[str, str]) -> Iterator[House]:
     with ExitStack() as ending:
+        broker = ending.enter_context(own_vhost(addresses))
+        given = plain_environ(AMQP_URI=broker)
         servers = ending.enter_context(
-            servers_started(folder=folder / "servers", environ=plain_environ(), say=quiet)
+            servers_started(folder=folder / "servers", environ=given, say=quiet)
         )
-        environ = environment(servers, str(folder / "data"))
+        environ = environment(servers, str(folder / "data"), AMQP_URI=broker)
         for command in ("migrate", "topology"):
             succeed(clinic(command), environ=environ)
         processes = [
@@ -106,8 +109,9 @@ def hurtable_house(folder: Path) -> Iterator[House]:
             process.terminate()  # all at once: each takes its time
 
 
-def environment(servers: Mapping[str, Server], folder: str) -> dict[str, str]:
-    addresses: dict[str, str] = {}
+def environment(
+    servers: Mapping[str, Server], folder: str, **addresses: str
+) -> dict[str, str]:
     for server in servers.values():
         addresses |= server.addresses
     return plain_environ(

@@ -34,9 +34,9 @@ AT_ONCE = 12
 
 @pytest.fixture(scope="module")
 def house(
-    server_programs: None, tmp_path_factory: pytest.TempPathFactory
+    addresses: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[House]:
-    with hurtable_house(tmp_path_factory.mktemp("deadlines")) as house:
+    with hurtable_house(tmp_path_factory.mktemp("deadlines"), addresses) as house:
         yield house
 
 

@@ -14,7 +14,7 @@ from tests.drill.run import Drill
 from tests.integration.test_servers import wait_until_none_in
 from tests.systems import plain_environ
 
-SECONDS, CLIENTS = 75, 12
+SECONDS, CLIENTS = 75, 5
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.usefixtures("server_programs")
