@@ -1,5 +1,6 @@
 """Runs Nameko services in this process, which eventlet has patched, until they are told to end."""
 
+import gc
 import logging
 import os
 import signal
@@ -41,6 +42,9 @@ def serve(settings: Settings, name: str) -> None:
     """
     logs.configure(level=settings.log_level, readable=settings.readable_logs)
     runner = start(settings, (catalogue().program(name),))
+    # What is here now stays: looking through it again takes 80 ms, in which nobody is answered.
+    gc.collect()
+    gc.freeze()
     _log.info("started", extra={"program": name})
     try:
         run(runner)
