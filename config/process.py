@@ -45,16 +45,16 @@ def serve(settings: Settings, name: str) -> None:
     # What is here now stays: looking through it again takes 80 ms, in which nobody is answered.
     gc.collect()
     gc.freeze()
+    ended = on_signal()
     _log.info("started", extra={"program": name})
     try:
-        run(runner)
+        run(runner, ended)
     finally:
         _log.info("ended", extra={"program": name})
 
 
-def run(runner: ServiceRunner) -> None:
-    """Until SIGTERM, Ctrl-C, or the death of a service."""
-    ended = on_signal()
+def run(runner: ServiceRunner, ended: Event) -> None:
+    """Until ``ended``, see ``on_signal``, or the death of a service."""
     watch(runner, ended)
     try:
         ended.wait()

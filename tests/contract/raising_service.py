@@ -107,7 +107,8 @@ if __name__ == "__main__":
     if port := int(sys.argv[2]):
         process.show_to_operators("127.0.0.1", port, runner)
     runner.start()
+    ended = process.on_signal()
     print("started", flush=True)
-    process.run(runner)
+    process.run(runner, ended)
     # Python then takes its time to end, and more of it when the machine is busy.
     print("stopped at", time.monotonic(), flush=True)
