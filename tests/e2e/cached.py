@@ -27,6 +27,7 @@ from tests.systems import (
     succeed,
     wait_until_ready,
 )
+from tests.waiting import PATIENCE
 
 # Nobody here waits for reminders.
 PROGRAMS = (
@@ -48,7 +49,7 @@ class House:
     def call(self, service: str, method: str, *args: Any) -> Any:
         """As ``nameko shell`` does, past the gateway."""
         config = {"AMQP_URI": self.system.environ["AMQP_URI"]}
-        with ServiceRpcProxy(service, config, timeout=10) as proxy:
+        with ServiceRpcProxy(service, config, timeout=PATIENCE) as proxy:
             return getattr(proxy, method)(*args)
 
     @contextmanager
@@ -77,7 +78,7 @@ class House:
             yield
         finally:
             self.server.daemon.start_again()
-            eventually(self._answers, seconds=20, what="Redis")
+            eventually(self._answers, what="Redis")
 
     def _answers(self) -> bool:
         try:

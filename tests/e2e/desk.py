@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import httpx
 
 from tests.systems import System
+from tests.waiting import PATIENCE
 
 Json = dict[str, Any]
 Found = TypeVar("Found")
@@ -218,7 +219,7 @@ def refused_fields(response: httpx.Response) -> set[str]:
 
 
 def eventually(
-    look: Callable[[], Found | None], *, seconds: float, every: float = 0.05, what: str
+    look: Callable[[], Found | None], *, seconds: float = PATIENCE, every: float = 0.05, what: str
 ) -> Found:
     """What ``look`` finds in the end: anything but None or False."""
     until = time.monotonic() + seconds

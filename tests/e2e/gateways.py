@@ -60,7 +60,7 @@ def gateway(environ: Mapping[str, str], folder: Path) -> Iterator[System]:
     url = f"http://127.0.0.1:{environ['PORT']}"
     log = folder / f"gateway-{unique()}.log"
     with running(clinic("serve", "gateway"), environ=environ, log=log) as process:
-        eventually(lambda: alive(url) or process.poll() is not None, seconds=60, what=url)
+        eventually(lambda: alive(url) or process.poll() is not None, what=url)
         yield System(url, environ, folder)
 
 

@@ -35,8 +35,8 @@ from tests.vhosts import own_vhost
 PROGRAMS = ("patient", "doctor", "appointment", "gateway")
 CALL_SECONDS, PEER_SECONDS = 2.0, 1.0
 LATE = CALL_SECONDS + 1.0
-# What it may take until all is well again.
-RECOVERY_SECONDS = 15.0
+# So long a busy machine may let everything stand still.
+STALL_SECONDS = 5.0
 WORKERS = 4
 
 Ask = Callable[[httpx.Client], httpx.Response]
@@ -67,7 +67,7 @@ class House:
         return found
 
     def wait_until_ready(self) -> None:
-        eventually(lambda: self.readiness() == 200, seconds=RECOVERY_SECONDS, what="readiness")
+        eventually(lambda: self.readiness() == 200, what="readiness")
 
     def readiness(self) -> int:
         return self.client.get("/readyz").status_code
@@ -78,7 +78,6 @@ class House:
         # The breaker of a service that did not answer stays open for some seconds.
         told = eventually(
             lambda: answer if (answer := ask(self.client)).is_success else None,
-            seconds=RECOVERY_SECONDS,
             what="an answer",
         )
         assert [process.poll() for process in self.processes] == [None] * len(self.processes)
@@ -158,8 +157,10 @@ def assert_refused_in_time(house: House, asks: Sequence[Ask]) -> None:
     assert all(int(each.answer.headers["Retry-After"]) >= 1 for each in refused)
     pace = slowest(alive)
     # The loops that serve all turn on; stopped by each wait, they would be later than that by far.
-    assert pace < 2 * LATE
-    assert slowest(refused) < LATE + 3 * pace, f"{slowest(refused):.2f} s, at {pace:.2f} s"
+    assert len(asks) * CALL_SECONDS > 2 * (LATE + STALL_SECONDS)
+    assert pace < LATE + STALL_SECONDS
+    late = LATE + 3 * pace + STALL_SECONDS
+    assert slowest(refused) < late, f"{slowest(refused):.2f} s, at {pace:.2f} s"
 
 
 @contextmanager

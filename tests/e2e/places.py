@@ -194,4 +194,4 @@ def wait_for_quiet(overheard: Overheard, *, seconds: float = 2.0) -> None:
             seen, since = len(overheard.messages()), time.monotonic()
         return time.monotonic() - since > seconds
 
-    eventually(quiet, seconds=30, what="an end of the events")
+    eventually(quiet, what="an end of the events")

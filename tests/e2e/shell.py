@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from tests.systems import clinic
 
-SECONDS = 30
+SECONDS = 120
 
 
 def in_shell(commands: str, *, environ: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":

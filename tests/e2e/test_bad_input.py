@@ -27,6 +27,7 @@ from tests.e2e.desk import (
     unique,
 )
 from tests.systems import System
+from tests.waiting import PATIENCE
 
 LEFT_OUT = object()
 LARGEST_BODY = 64 * 1024
@@ -639,7 +640,8 @@ def raw(system: System, *lines: bytes) -> tuple[int, bytes]:
     """Status and whole answer to a request that no client library would send."""
     address = urlsplit(system.url)
     head = b"\r\n".join([*lines, b"Host: clinic", b"Connection: close", b"", b""])
-    with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as way:
+    where = address.hostname or "", address.port or 0
+    with socket.create_connection(where, timeout=PATIENCE) as way:
         way.sendall(head)
         answer = b"".join(iter(lambda: way.recv(65536), b""))
     return int(answer.split(b" ", 2)[1]), answer

@@ -23,6 +23,7 @@ from tests.e2e.desk import (
     unique,
 )
 from tests.systems import System
+from tests.waiting import PATIENCE
 
 
 def a_patient(client: httpx.Client) -> str:
@@ -237,7 +238,7 @@ def test_of_many_who_read_the_same_version_one_changes_it(system: System, record
 
     def change_it(_: int) -> int:
         with system.client() as mine:
-            together.wait(timeout=10)
+            together.wait(timeout=PATIENCE)
             return change(mine, address, If_Match=tag).status_code
 
     with ThreadPoolExecutor(6) as pool:

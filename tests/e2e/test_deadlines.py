@@ -20,7 +20,6 @@ from tests.e2e.desk import (
     unique,
 )
 from tests.e2e.hurtable import (
-    CALL_SECONDS,
     Ask,
     House,
     assert_refused_in_time,
@@ -99,7 +98,7 @@ def test_while_all_workers_of_a_service_are_stuck_its_callers_are_told_in_time(
 
     with kept_keys_locked(house), ThreadPoolExecutor(1) as aside:
         asked = aside.submit(assert_refused_in_time, house, [one] * AT_ONCE)
-        eventually(lambda: house.readiness() == 503, seconds=2 * CALL_SECONDS, what="a red light")
+        eventually(lambda: house.readiness() == 503, what="a red light")
         # The others are none the worse.
         assert house.client.get(f"/doctors/{doctor['id']}").status_code == 200
         asked.result()

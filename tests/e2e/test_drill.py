@@ -13,6 +13,7 @@ from tests.drill.plan import SHORT
 from tests.drill.run import Drill
 from tests.integration.test_servers import wait_until_none_in
 from tests.systems import plain_environ
+from tests.waiting import PATIENCE
 
 SECONDS, CLIENTS = 75, 5
 ROOT = Path(__file__).parents[2]
@@ -35,14 +36,14 @@ def test_a_drill_that_is_interrupted_leaves_no_process(tmp_path: Path) -> None:
     with log.open("w") as output:
         drill = subprocess.Popen(argv, env=plain_environ(), cwd=ROOT, stderr=output)
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 2 * PATIENCE
         while "Migrating" not in log.read_text():
             assert drill.poll() is None and time.monotonic() < until, log.read_text()
             time.sleep(0.05)
         drill.send_signal(signal.SIGINT)
-        assert drill.wait(60) == 1
+        assert drill.wait(2 * PATIENCE) == 1
     finally:
         drill.terminate()
-        drill.wait(60)
+        drill.wait(2 * PATIENCE)
     assert "Interrupted" in log.read_text()
-    wait_until_none_in(tmp_path, limit=10)
+    wait_until_none_in(tmp_path, limit=PATIENCE)

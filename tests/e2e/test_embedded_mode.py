@@ -26,18 +26,19 @@ from tests.e2e.desk import (
     unique,
 )
 from tests.systems import (
+    QUICK,
     SIGN_IN,
     System,
+    asked,
     clinic,
     free_port,
     plain_environ,
     running,
     wait_until_ready,
 )
+from tests.waiting import PATIENCE
 
 READY_SECONDS = 10
-STOP_SECONDS = 5
-REFUSED_SECONDS = 20
 
 
 @contextmanager
@@ -55,7 +56,7 @@ def refusal(**settings: str) -> str:
     """The one line in which a start with these settings is refused."""
     environ = plain_environ(**settings)
     ended = subprocess.run(
-        clinic("run"), env=environ, capture_output=True, text=True, timeout=REFUSED_SECONDS
+        clinic("run"), env=environ, capture_output=True, text=True, timeout=PATIENCE
     )
     assert ended.returncode != 0
     assert ended.stdout == ""
@@ -86,6 +87,8 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fresh]:
     """One that has just started, in a clinic near Berlin, and what that took of a processor."""
     folder = tmp_path_factory.mktemp("fresh")
     environ = plain_environ(
+        # With hashes as they are, and all else that tests make quicker.
+        **dict.fromkeys(QUICK, ""),
         PORT=str(free_port()),
         DATA_DIR=str(folder / "data"),
         CLINIC_TIMEZONE="Europe/Berlin",
@@ -130,7 +133,7 @@ def test_the_three_commands_of_the_banner_work_as_pasted(fresh: Fresh) -> None:
 
 def pasted(command: str, *, environ: Mapping[str, str]) -> str:
     shown = subprocess.run(
-        ["bash", "-c", command], env=dict(environ), capture_output=True, text=True, timeout=20
+        ["bash", "-c", command], env=dict(environ), capture_output=True, text=True, timeout=PATIENCE
     )
     assert shown.returncode == 0, shown.stderr
     return shown.stdout
@@ -174,7 +177,7 @@ def test_it_ends_when_asked_with_code_0_and_a_word_about_the_data(
             for number in signals:
                 process.send_signal(number)
                 time.sleep(0.05)  # so that the kernel does not merge the two
-            assert process.wait(STOP_SECONDS) == 0
+            assert process.wait(PATIENCE) == 0
         shown = system.log_text()
     assert str(tmp_path / "data") in shown.splitlines()[-1]
     assert "Traceback" not in shown
@@ -197,7 +200,7 @@ def test_what_was_acknowledged_is_there_after_a_restart(
         cancelled = stored(book(client, patient, doctor, morning(31)))
         assert client.delete(f"/appointments/{cancelled['id']}").status_code == 204
         process.send_signal(number)
-        process.wait(STOP_SECONDS)
+        process.wait(PATIENCE)
     with started(tmp_path) as (system, _), system.client() as client:
         assert client.get(f"/patients/{patient['id']}").json() == patient
         assert client.get(f"/doctors/{doctor['id']}").json() == doctor
@@ -230,7 +233,7 @@ def test_a_data_folder_is_for_one_run_at_a_time(tmp_path: Path) -> None:
     with started(tmp_path) as (system, process):
         said = refusal(PORT=str(free_port()), DATA_DIR=str(tmp_path / "data"))
         assert "in use by another run" in said
-        assert httpx.get(f"{system.url}/readyz", trust_env=False).status_code == 200
+        assert asked(f"{system.url}/readyz").status_code == 200
         process.kill()
         process.wait()
     with started(tmp_path):

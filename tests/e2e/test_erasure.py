@@ -29,8 +29,6 @@ from tests.e2e.desk import (
 from tests.integration.clinic import readable
 from tests.systems import System
 
-SECONDS = 20
-
 
 @pytest.fixture
 def desk(system: System) -> Iterator[Desk]:
@@ -104,7 +102,7 @@ def test_an_erased_patient_is_gone_and_their_appointments_are_cancelled(
     problem(desk.nobody.post("/auth/login", json=login), 401, "bad_credentials")
     for path in (f"/patients/{ada.id}", f"/patients/{ada.id}/export"):
         problem(desk.admin.get(path), 404, "not_found")
-    eventually(lambda: is_erased(desk, appointment), seconds=SECONDS, what="cancelled")
+    eventually(lambda: is_erased(desk, appointment), what="cancelled")
     again = book(desk.admin, ada.record, {"id": appointment["doctorId"]}, morning(40))
     problem(again, 422, "unknown_patient")
     erase(desk, ada)
@@ -127,7 +125,7 @@ def test_nothing_can_be_read_of_an_erased_patient_even_with_the_keys(
     assert any(mark in text for text in everything(desk.system))
     assert desk.admin.delete(f"/patients/{ada.id}/legal-hold").status_code == 204
     erase(desk, ada)
-    eventually(lambda: is_erased(desk, appointment), seconds=SECONDS, what="cancelled")
+    eventually(lambda: is_erased(desk, appointment), what="cancelled")
     assert [text for text in everything(desk.system) if mark in text] == []
     assert mark not in desk.system.log_text()
 

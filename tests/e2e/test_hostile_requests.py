@@ -12,6 +12,7 @@ import pytest
 
 from config.http_edge import SECURITY_HEADERS
 from tests.systems import System
+from tests.waiting import PATIENCE
 
 POST = b"POST /auth/login HTTP/1.1\r\nHost: clinic\r\nContent-Type: application/json\r\n"
 GET = b"GET /livez HTTP/1.1\r\nHost: clinic\r\n"
@@ -21,7 +22,8 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 def ask(system: System, request: bytes) -> bytes:
     """What comes back until the connection is closed; we close our half after the request."""
     address = urlsplit(system.url)
-    with socket.create_connection((address.hostname or "", address.port or 0), timeout=15) as way:
+    where = address.hostname or "", address.port or 0
+    with socket.create_connection(where, timeout=PATIENCE) as way:
         try:
             way.sendall(request)
             way.shutdown(socket.SHUT_WR)

@@ -26,6 +26,7 @@ from tests.e2e.desk import (
     unique,
 )
 from tests.systems import System
+from tests.waiting import PATIENCE
 
 MINUTES = timedelta(minutes=1)
 PEOPLE = pytest.mark.parametrize(
@@ -459,7 +460,7 @@ def test_twenty_posts_at_once_with_one_key_make_one_appointment(
 
     def post() -> httpx.Response:
         with system.client() as own:
-            barrier.wait(timeout=20)
+            barrier.wait(timeout=PATIENCE)
             return book(own, patient, doctor, morning(), key=key)
 
     with ThreadPoolExecutor(20) as crowd:
@@ -472,7 +473,6 @@ def test_twenty_posts_at_once_with_one_key_make_one_appointment(
     settled = eventually(
         lambda: (answer := book(client, patient, doctor, morning(), key=key)).status_code == 201
         and answer,
-        seconds=10,
         what="an answer to the key",
     )
     assert all(record == settled.json() for record in records)

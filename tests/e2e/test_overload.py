@@ -23,9 +23,10 @@ from tests.e2e.desk import (
 from tests.systems import System
 
 FEW, MANY = 4, 96
-QUIET_SECONDS, LOAD_SECONDS, RECOVERY_SECONDS = 2.0, 8.0, 30.0
-# More than the deadline: what the machine needs to take a request, and to hand out the answer.
-LATE = float(DEFAULTS["CALL_SECONDS"]) + 2.0
+QUIET_SECONDS, LOAD_SECONDS = 1.5, 5.0
+# More than the deadline: what the machine needs to take a request, and to hand out the answer, even
+# if it stands still for a while.
+LATE = float(DEFAULTS["CALL_SECONDS"]) + 8.0
 SENT_AWAY = {429, 503}
 # Taken, or refused for a reason that has nothing to do with the load.
 ANSWERED = {200, 201, 409, 422}
@@ -98,6 +99,6 @@ def test_too_many_clients_are_told_so_in_time_and_all_is_well_soon_after(stack: 
     def as_before() -> bool:
         again = crowd.told(clients=FEW, seconds=QUIET_SECONDS)
         well = all(each.status in ANSWERED for each in again)
-        return well and usual_seconds(again) < 2 * before + 0.1
+        return well and usual_seconds(again) < 2 * before + 0.2
 
-    eventually(as_before, seconds=RECOVERY_SECONDS, what="all as it was before")
+    eventually(as_before, what="all as it was before")

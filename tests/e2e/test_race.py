@@ -28,6 +28,7 @@ from tests.e2e.desk import (
     unique,
 )
 from tests.systems import System
+from tests.waiting import PATIENCE
 
 CROWD = 50
 BUCKET_SECONDS = 300
@@ -55,7 +56,7 @@ def all_at_once(acts: Sequence[Callable[[], Outcome]]) -> list[Outcome]:
     barrier = Barrier(len(acts))
 
     def act(wanted: Callable[[], Outcome]) -> Outcome:
-        barrier.wait(timeout=20)
+        barrier.wait(timeout=PATIENCE)
         return wanted()
 
     with ThreadPoolExecutor(len(acts)) as threads:
@@ -223,7 +224,7 @@ def test_a_slot_that_is_cancelled_while_others_want_it_never_has_two_owners(
     patients = [register_patient(crowd[0]) for _ in range(7)]
     holder = stored(book(crowd[0], patients[0], doctor, start))
     handed_over = 0
-    for _ in range(40):
+    for _ in range(25):
         cancelled, again, *answers = all_at_once([
             cancelling(crowd[0], holder),
             cancelling(crowd[1], holder),

@@ -19,9 +19,10 @@ from tests.conftest import Say
 from tests.e2e.crowd import CANCELLED, Ledger, RandomClient, State, World
 from tests.e2e.desk import Json, morning, register_doctor, register_patient
 from tests.systems import System, clinic
+from tests.waiting import PATIENCE
 
 CLIENTS = 64
-SECONDS = float(os.environ.get("RANDOM_CLIENTS_SECONDS", "10"))
+SECONDS = float(os.environ.get("RANDOM_CLIENTS_SECONDS", "5"))
 PATIENCE_SECONDS = SECONDS + 120
 ENOUGH = {
     "book: 201": 100, "book: 409 slot_taken": 20, "move: 200": 20, "cancel: 204": 20,
@@ -61,7 +62,8 @@ def world(crowd: list[httpx.Client]) -> World:
 def findings(stack: System) -> list[str]:
     """What `clinic check` names; other tests on this system may have left something."""
     checked = subprocess.run(
-        clinic("check"), env=dict(stack.environ), capture_output=True, text=True, timeout=120
+        clinic("check"), env=dict(stack.environ), capture_output=True, text=True,
+        timeout=2 * PATIENCE,
     )
     assert checked.returncode in (0, 1), checked.stderr
     return [line for line in checked.stdout.splitlines() if " wrong (" in line]

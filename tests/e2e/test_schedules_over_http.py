@@ -195,12 +195,12 @@ def test_what_time_off_affects_is_marked_not_cancelled_until_it_is_taken_back(
     def uncovered() -> list[int]:
         return [each["id"] for each in client.get("/appointments", params=query).json()["items"]]
 
-    eventually(lambda: uncovered() == [booked["id"]], seconds=15, what="uncovered")
+    eventually(lambda: uncovered() == [booked["id"]], what="uncovered")
     told = client.get(f"/appointments/{booked['id']}").json()
     assert (told["status"], told["uncovered"]) == ("booked", True)
     gone = client.delete(f"/doctors/{doctor['id']}/time-off/{taken['id']}")
     assert (gone.status_code, gone.content) == (204, b"")
-    eventually(lambda: uncovered() == [], seconds=15, what="covered")
+    eventually(lambda: uncovered() == [], what="covered")
 
 
 def test_time_off_sent_again_is_taken_once(client: httpx.Client, doctor: Json) -> None:

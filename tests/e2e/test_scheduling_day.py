@@ -427,13 +427,13 @@ def test_time_off_shows_whom_it_affects_and_flags_them_and_cancels_nothing(
     assert away["affected"] == [hit]
     assert [each["id"] for each in found(client.get(path))] == [away["id"]]
     assert clock_times(slots_of(client, doctor, day)) == ["14:30", "15:00"]
-    eventually(lambda: uncovered(client, doctor) == {hit}, seconds=20, what="uncovered")
+    eventually(lambda: uncovered(client, doctor) == {hit}, what="uncovered")
     flagged = client.get(f"/appointments/{hit}").json()
     assert (flagged["status"], flagged["uncovered"]) == ("booked", True)
     published.wait_for(hit, ["scheduled", "uncovered"])
 
     assert client.delete(f"{path}/{away['id']}").status_code == 204
-    eventually(lambda: uncovered(client, doctor) == set(), seconds=20, what="covered")
+    eventually(lambda: uncovered(client, doctor) == set(), what="covered")
     published.wait_for(hit, ["scheduled", "uncovered", "covered"])
     published.wait_for(missed, ["scheduled"])
     assert client.get(f"/appointments/{hit}").json()["status"] == "booked"
@@ -445,7 +445,7 @@ def test_a_new_schedule_flags_what_it_has_no_room_for_and_a_move_into_its_hours_
     doctor, day = doctor_with(client), monday()
     booked = stored(book(client, patient, doctor, at(day, "09:00")))
     set_schedule(client, doctor, schedule_body(weekly=[window("mon", "14:00", "15:30")]))
-    eventually(lambda: uncovered(client, doctor) == {booked["id"]}, seconds=20, what="uncovered")
+    eventually(lambda: uncovered(client, doctor) == {booked["id"]}, what="uncovered")
     moved = move(client, booked, date=rfc3339(at(day, "14:00")))
     assert (moved.status_code, moved.json()["uncovered"]) == (200, False)
     published.wait_for(booked["id"], ["scheduled", "uncovered", "rescheduled", "covered"])
@@ -480,7 +480,7 @@ class Published:
         return [event["type"].removeprefix("appointment.") for event in events]
 
     def wait_for(self, appointment_id: int, names: list[str]) -> None:
-        eventually(lambda: self.of(appointment_id) == names, seconds=20, what=f"{names}")
+        eventually(lambda: self.of(appointment_id) == names, what=f"{names}")
 
 
 @pytest.fixture
