@@ -52,6 +52,8 @@ def mysql_engine(
         url,
         isolation_level=isolation_level,
         poolclass=_Pool,
+        # The one used last: it need not be asked whether it is still there.
+        pool_use_lifo=True,
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=LOCK_WAIT_SECONDS,
@@ -67,12 +69,19 @@ def mysql_engine(
         **options,
     )
     event.listen(engine, "do_connect", _connect)
+    if isolation_level == "AUTOCOMMIT":
+        event.listen(engine, "connect", _lock_no_gaps)
     return engine
 
 
 def _connect(dialect: Dialect, record: object, args: Any, options: dict[str, Any]) -> Any:
     options["connect_timeout"] = within(CONNECT_SECONDS)
     return _Connection(*args, **options)
+
+
+def _lock_no_gaps(connection: Any, record: object) -> None:
+    # AUTOCOMMIT says when a transaction ends; what it locks is the server's default otherwise.
+    connection.query("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
 
 class _Bounded:

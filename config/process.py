@@ -42,10 +42,10 @@ def serve(settings: Settings, name: str) -> None:
     """
     logs.configure(level=settings.log_level, readable=settings.readable_logs)
     runner = start(settings, (catalogue().program(name),))
+    ended = on_signal()
     # What is here now stays: looking through it again takes 80 ms, in which nobody is answered.
     gc.collect()
     gc.freeze()
-    ended = on_signal()
     _log.info("started", extra={"program": name})
     try:
         run(runner, ended)

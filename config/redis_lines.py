@@ -29,8 +29,9 @@ class _Asked:
     leads: bool = False
     answers: list[Any] | None = None
     failure: Exception | None = None
-    # Held until there is something to be told; an event takes longer to make.
-    told: threading.Lock = field(default_factory=threading.Lock)
+    # Held until there is something to be told; an event takes longer to make. Looked up when it
+    # is made: under gevent it is another one than when this module was read.
+    told: threading.Lock = field(default_factory=lambda: threading.Lock())
 
 
 class RedisLines:
@@ -62,7 +63,8 @@ class RedisLines:
         if asked.leads:
             self._lead(asked)
         if asked.failure is not None:
-            raise asked.failure
+            # One of its own for each: raising grows a failure by who raised it.
+            raise type(asked.failure)(*asked.failure.args)
         return asked.answers or []
 
     def _join(self, asked: _Asked) -> None:
@@ -90,6 +92,10 @@ class RedisLines:
             failure = lost
             # Nobody waits twice for a Redis that does not answer.
             together += self._taken()
+        except BaseException:
+            # Ended itself: the others may be asked again, by who leads next.
+            together = self._put_back(asked, together)
+            raise
         finally:
             _tell(together, failure)
             self._pass_on(asked)
@@ -98,6 +104,13 @@ class RedisLines:
         with self._lock:
             taken, self._waiting = self._waiting, []
             return taken
+
+    def _put_back(self, asked: _Asked, together: Sequence[_Asked]) -> list[_Asked]:
+        """Before those who came meanwhile; the others of them are told."""
+        again = [each for each in together if each.answers is None and each is not asked]
+        with self._lock:
+            self._waiting[:0] = again
+        return [each for each in together if each not in again]
 
     def _pass_on(self, asked: _Asked) -> None:
         """It is done, or was ended; if it led, one of those who came meanwhile leads now."""

@@ -85,8 +85,9 @@ class Database(nameko_sqlalchemy.Database):
         """Before any call comes: the first connection asks the server for its kind and settings,
         which takes several times as long, and callers have deadlines."""
         try:
-            with bounded(time.time() + FIRST_CONNECTION_SECONDS), self.engine.connect() as first:
-                first.execute(select(1))
+            for engine in (self.engine, self.reading):
+                with bounded(time.time() + FIRST_CONNECTION_SECONDS), engine.connect() as first:
+                    first.execute(select(1))
         except (DBAPIError, TimeoutError) as failure:
             # Told of already, see first_contact; it is asked again with the first call.
             _log.debug("no connection yet", extra={"error": type(failure).__name__})

@@ -42,8 +42,9 @@ def main() -> None:
     })
     runner.add_service(Echo)
     runner.start()
+    ended = process.on_signal()
     print("started", flush=True)
-    process.run(runner)
+    process.run(runner, ended)
 
 
 if __name__ == "__main__":

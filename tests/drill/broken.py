@@ -120,7 +120,8 @@ def _run_witness() -> None:
 
     settings = real_settings(keys=STORE_KEYS)
     logs.configure(level=settings.log_level, readable=settings.readable_logs)
-    process.run(process.start(settings, (PROGRAM,)))
+    runner = process.start(settings, (PROGRAM,))
+    process.run(runner, process.on_signal())
 
 
 if __name__ == "__main__":

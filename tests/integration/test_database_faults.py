@@ -154,6 +154,16 @@ def test_a_read_alone_is_all_that_the_server_is_told(address: str) -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize("alone", [False, True], ids=["in transactions", "by statements"])
+def test_no_connection_locks_what_lies_between_rows(address: str, alone: bool) -> None:
+    engine = connect(address, pool_size=1, statements_alone=alone)
+    with engine.connect() as connection:
+        shown = connection.execute(text("SHOW VARIABLES LIKE '%x_isolation'")).all()
+        shown += connection.execute(text("SHOW VARIABLES LIKE 'transaction_isolation'")).all()
+    assert {level for _, level in shown} == {"READ-COMMITTED"}
+    engine.dispose()
+
+
 def test_a_connection_that_was_not_used_for_a_while_is_asked_first(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,7 +29,7 @@ class Server:
         self.connections = 0
         self.answering = threading.Event()
         self.answering.set()
-        self.fails: list[BaseException] = []
+        self.fails: list[BaseException | None] = []
         # Whether its answer was there before it was looked for.
         self.late = False
 
@@ -58,8 +58,8 @@ class Connection:
     def read_response(self, *, disconnect_on_error: bool) -> bytes:
         assert not disconnect_on_error
         assert self._server.answering.wait(SECONDS)
-        if self._server.fails:
-            raise self._server.fails.pop(0)
+        if self._server.fails and (failure := self._server.fails.pop(0)):
+            raise failure
         word = self._answers.pop(0)
         if word == b"refuse":
             raise ResponseError("refused")
@@ -166,6 +166,19 @@ def test_nobody_waits_twice_for_a_redis_that_does_not_answer(
             each.result(SECONDS)
     assert server.trips == [[b"first"]]
     assert asked(lines, b"c") == [b"c"]
+
+
+def test_who_was_aboard_with_one_that_is_ended_goes_again(
+    server: Server, lines: RedisLines, first: "Future[list[Any]]", crowd: Crowd
+) -> None:
+    wait_for(lambda: server.trips, seconds=SECONDS)
+    leader, others = crowd(b"a"), [crowd(b"b"), crowd(b"c")]
+    server.fails = [None, SystemExit()]
+    server.answering.set()
+    assert first.result(SECONDS) == [b"first"]
+    assert isinstance(leader.exception(SECONDS), SystemExit)
+    assert [each.result(SECONDS) for each in others] == [[b"b"], [b"c"]]
+    assert server.trips[1:] == [[b"a", b"b", b"c"], [b"b", b"c"]]
 
 
 def test_one_that_is_ended_on_the_way_ends_no_other(
