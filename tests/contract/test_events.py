@@ -8,7 +8,6 @@ import sys
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,8 @@ from config.database import connect
 from config.environments import kept_values
 from config.messaging.topology import outbox_wake
 from schemas.events import DATA, NAMES, EventSchema
-from tests import waiting
 from tests.systems import System, plain_environ, running
-
-wait_for = partial(waiting.wait_for, seconds=10)
+from tests.waiting import PATIENCE, wait_for
 
 CONSUMERS = Path(__file__).parents[2] / "docs" / "consumers"
 PATIENT = {
@@ -253,7 +250,7 @@ def test_the_documented_consumer_prints_a_booking_and_its_cancellation(
     environ = plain_environ(CONSUMER_AMQP_URI=consumer)
     patient, doctor = register(stack)
     with running(command, environ=environ, log=log, folder=CONSUMERS), Connection(amqp) as broker:
-        wait_for(lambda: all(_consumed(broker, queue) for queue in queues), seconds=20)
+        wait_for(lambda: all(_consumed(broker, queue) for queue in queues))
         number = book_and_cancel(stack, patient, doctor)
         lines = [line.format(id=number) for line in expected]
         wait_for(lambda: all(line in log.read_text() for line in lines))
@@ -271,7 +268,7 @@ def test_the_consumer_with_kombu_ends_quietly_on_ctrl_c(
         with Connection(amqp) as broker:
             wait_for(lambda: _consumed(broker, "consumer-billing"))
             process.send_signal(signal.SIGINT)
-            assert process.wait(10) == 0
+            assert process.wait(PATIENCE) == 0
             broker.default_channel.queue_delete("consumer-billing")
     assert log.read_text() == ""
 
@@ -284,14 +281,15 @@ def test_the_consumer_with_kombu_says_that_the_broker_is_away_and_ends_all_the_s
     with running(KOMBU, environ=environ, log=log, folder=CONSUMERS) as process:
         wait_for(lambda: "no broker" in log.read_text())
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("argv", [NAMEKO, KOMBU], ids=["nameko", "kombu"])
 def test_a_consumer_without_an_address_says_where_it_is(argv: list[str]) -> None:
     command = [part.format(amqp="") for part in argv]
     ended = subprocess.run(
-        command, env=plain_environ(), cwd=CONSUMERS, capture_output=True, text=True, timeout=30
+        command, env=plain_environ(), cwd=CONSUMERS, capture_output=True, text=True,
+        timeout=2 * PATIENCE,
     )
     assert ended.returncode == 1
     *_, said = ended.stderr.splitlines()

@@ -18,6 +18,7 @@ from config.messaging.pool import Pool
 from schemas.errors import Unavailable
 from tests.broker_proxy import BrokerProxy, broker_proxy
 from tests.systems import plain_environ
+from tests.waiting import PATIENCE, wait_for
 
 CALLERS = 20
 
@@ -35,7 +36,7 @@ def pool(proxy: BrokerProxy) -> Iterator[Pool]:
     pool.close()
 
 
-def ask(pool: Pool, method: str, argument: object, *, seconds: float = 10.0) -> object:
+def ask(pool: Pool, method: str, argument: object, *, seconds: float = PATIENCE) -> object:
     context = new_context(correlation="c", seconds=seconds, key="k")
     (answer,) = pool.ask(
         Request("raising", method, (argument,)),
@@ -58,7 +59,7 @@ def test_a_caller_in_a_hurry_costs_those_who_wait_neither_connection_nor_a_secon
     before = raising_log.read_text().count("working")
     with ThreadPoolExecutor(CALLERS) as threads:
         slow = [threads.submit(ask, pool, "work", 0.9) for _ in range(CALLERS)]
-        time.sleep(0.2)  # they are under way
+        wait_for(lambda: raising_log.read_text().count("working") > before)
         for _ in range(3):
             ask_in_vain(pool, "sleep", 1.0, seconds=seconds)
         assert [each.result() for each in slow] == ["done"] * CALLERS
@@ -81,7 +82,7 @@ def test_a_frozen_broker_is_given_up_by_callers_each_of_which_has_too_little_tim
 ) -> None:
     assert ask(pool, "echo", 1) == 1
     proxy.freeze()
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while not pool._dialer._line.broken:  # type: ignore[union-attr]
         assert time.monotonic() < until
         # Of another kind each time: no breaker shall keep it from asking.
@@ -97,7 +98,7 @@ def test_a_broker_that_is_away_opens_no_breaker_and_serves_as_soon_as_it_is_back
         ask_in_vain(pool, "echo", 1, seconds=2)
     assert pool.breakers.states() == {}
     proxy.restore()
-    assert ask(pool, "echo", 1, seconds=2) == 1
+    assert ask(pool, "echo", 1) == 1
 
 
 @pytest.mark.parametrize("hub", ["gevent", "eventlet"])
@@ -107,7 +108,7 @@ def test_a_caller_that_is_killed_while_it_reads_for_all_costs_nobody_the_connect
     program = Path(__file__).with_name("killed_caller.py")
     ended = subprocess.run(
         [sys.executable, "-W", "ignore", str(program), hub, proxy.uri],
-        env=plain_environ(), capture_output=True, text=True, timeout=60,
+        env=plain_environ(), capture_output=True, text=True, timeout=2 * PATIENCE,
     )
     assert (ended.returncode, ended.stdout) == (0, "woke up\n"), ended.stderr
     assert proxy.connections == 1
@@ -128,31 +129,36 @@ def test_a_caller_that_is_killed_while_it_connects_leaves_no_connection_behind(
     monkeypatch.setattr(line, "open_connection", open_and_note)
     monkeypatch.setattr(Line, "_consume", killed)
     with pytest.raises(SystemExit):
-        Line(raising_service, seconds=5)
+        Line(raising_service, seconds=PATIENCE)
     assert not opened[0].connected
 
 
-def test_who_still_writes_is_not_asked_to_read_for_the_others(pool: Pool) -> None:
+def test_who_still_writes_is_not_asked_to_read_for_the_others(
+    pool: Pool, raising_service: str, raising_log: Path
+) -> None:
     """Else nobody would read until it has written."""
+    beside = Pool(raising_service, size=1, unavailable=Unavailable)
     assert ask(pool, "echo", 1) == 1
     wire = pool._dialer._line._wire  # type: ignore[union-attr]
     writing, may_write, write = threading.Event(), threading.Event(), wire.write
 
     def slowly(publish: object, *, seconds: float) -> bool:
         writing.set()
-        may_write.wait(10)
+        may_write.wait(PATIENCE)
         return write(publish, seconds=seconds)  # type: ignore[arg-type]
 
     with ThreadPoolExecutor(3) as threads:
-        reader = threads.submit(ask, pool, "sleep", 0.6)
-        time.sleep(0.2)
-        waiting = threads.submit(ask, pool, "sleep", 1.0)
-        time.sleep(0.2)
+        reader = threads.submit(ask, pool, "hold", "the reader")
+        wait_for(lambda: "holding the reader" in raising_log.read_text())
+        waiting = threads.submit(ask, pool, "hold", "the other")
+        wait_for(lambda: "holding the other" in raising_log.read_text())
         wire.write = slowly
         late = threads.submit(ask, pool, "echo", "late")
-        assert writing.wait(5)
-        assert reader.result(5) == "woke up"
-        assert waiting.result(5) == "woke up"
+        assert writing.wait(PATIENCE)
+        for what, each in (("the reader", reader), ("the other", waiting)):
+            ask(beside, "let_go", what)
+            assert each.result(PATIENCE) == "let go"
         assert not late.done()
         may_write.set()
-        assert late.result(5) == "late"
+        assert late.result(PATIENCE) == "late"
+    beside.close()

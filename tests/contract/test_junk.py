@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from subprocess import Popen
@@ -23,12 +22,10 @@ from config.messaging.client import Request
 from config.messaging.pool import Pool
 from config.messaging.topology import RPC, dead_letter_queue
 from schemas.errors import Unavailable
-from tests import waiting
 from tests.systems import raising
+from tests.waiting import PATIENCE, wait_for
 
-SECONDS = 10.0
-
-wait_for = partial(waiting.wait_for, seconds=SECONDS)
+SECONDS = PATIENCE
 JSON = "application/json"
 MARK = "Marrow-Markerson"
 REPLIES = str(uuid.uuid4())

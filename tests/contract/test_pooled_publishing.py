@@ -13,6 +13,7 @@ from kombu import Connection, Producer, pools
 from config.messaging import pooled
 from config.messaging.dead_letters import NOT_TAKEN, SafePublisher
 from tests.broker_proxy import BrokerProxy, broker_proxy
+from tests.waiting import PATIENCE
 
 WAIT_SECONDS = 1.0
 # Class and method number, as they are sent.
@@ -71,7 +72,7 @@ def test_a_broker_that_freezes_at_any_step_is_not_waited_for_any_longer(
 
     attempting = threading.Thread(target=attempt, daemon=True)
     attempting.start()
-    attempting.join(WAIT_SECONDS + 5)
+    attempting.join(PATIENCE)
     assert raised
     proxy.thaw()
     publish(proxy, queue)

@@ -14,6 +14,10 @@ from config.messaging.pool import Pool
 from schemas.errors import Unavailable
 from tests.broker_proxy import BrokerProxy, broker_proxy
 from tests.systems import raising
+from tests.waiting import PATIENCE
+
+# What keeps somebody waiting here does so for longer than that.
+SOON = PATIENCE / 2
 
 
 @pytest.fixture
@@ -44,14 +48,14 @@ def ask(pool: Pool, *, seconds: float) -> float:
 
 def test_a_broker_that_refuses_connections_is_told_at_once() -> None:
     pool = Pool("amqp://guest:guest@127.0.0.1:1//", size=1, unavailable=Unavailable)
-    assert ask(pool, seconds=5) < 1
+    assert ask(pool, seconds=PATIENCE) < SOON
 
 
 def test_a_broker_that_takes_connections_and_says_nothing_costs_no_more_than_the_deadline(
     deaf_broker: str,
 ) -> None:
     pool = Pool(deaf_broker, size=1, unavailable=Unavailable)
-    assert ask(pool, seconds=0.6) < 1.1
+    assert ask(pool, seconds=0.6) < SOON
 
 
 def test_a_broker_that_freezes_between_two_calls_costs_no_more_than_the_deadline(
@@ -60,8 +64,8 @@ def test_a_broker_that_freezes_between_two_calls_costs_no_more_than_the_deadline
     pool = Pool(proxy.uri, size=1, unavailable=Unavailable)
     assert echo(pool) == 1
     proxy.freeze()
-    assert ask(pool, seconds=0.6) < 1.1
-    assert ask(pool, seconds=0.6) < 1.1
+    assert ask(pool, seconds=0.6) < SOON
+    assert ask(pool, seconds=0.6) < SOON
     pool.close()
 
 
@@ -76,14 +80,14 @@ def test_a_service_outlives_a_broker_that_is_cut_off_while_it_works(
         context = new_context(correlation="c", seconds=2, key="k")
         with pytest.raises(Unavailable):
             pool.ask(
-                Request("raising", "sleep", (1.0,)),
+                Request("raising", "sleep", (5.0,)),
                 headers=headers_of(context),
                 deadline=context[DEADLINE],
             )
         cutting.join()
-        time.sleep(1)  # the answer to the sleep is due while nobody can be reached
+        time.sleep(4)  # the answer to the sleep is due while nobody can be reached
         proxy.restore()
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while not _answers(pool):
             assert service.poll() is None, "the service died"
             assert time.monotonic() < until, "the service did not come back"
@@ -91,7 +95,7 @@ def test_a_service_outlives_a_broker_that_is_cut_off_while_it_works(
 
 
 def echo(pool: Pool) -> object:
-    context = new_context(correlation="c", seconds=2, key="k")
+    context = new_context(correlation="c", seconds=10, key="k")
     request = Request("raising", "echo", (1,))
     (answer,) = pool.ask(request, headers=headers_of(context), deadline=context[DEADLINE])
     return answer.result()

@@ -36,6 +36,7 @@ from patient.service import PatientService
 from schemas import errors
 from tests.integration.databases import transactions
 from tests.vaults import vault_for
+from tests.waiting import PATIENCE
 
 DATABASES = ("patient", "doctor", "appointment", "gateway")
 # What the appointment service is told by Nameko's configuration.
@@ -136,7 +137,7 @@ class Clinic:
             made = uuid.uuid4().hex
             return Call(
                 correlation_id=made,
-                deadline=time.time() + 20,
+                deadline=time.time() + PATIENCE,
                 key=key or made,
                 context={},
                 caller=caller,

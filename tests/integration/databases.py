@@ -14,6 +14,7 @@ from config.encryption import VAULT, Vault
 from config.migration import upgrade
 from config.programs import catalogue
 from schemas.errors import Unavailable
+from tests.waiting import PATIENCE
 
 
 def empty(name: str, engine: Engine) -> None:
@@ -49,7 +50,7 @@ def migrated(name: str, url: URL, vault: Vault) -> Iterator[Engine]:
     engine.dispose()
 
 
-def transactions(engine: Engine, vault: Vault, *, seconds: float = 20) -> Transactions:
+def transactions(engine: Engine, vault: Vault, *, seconds: float = PATIENCE) -> Transactions:
     deadline = time.time() + seconds
     sessions = DatabaseWrapper(sessionmaker(bind=engine, class_=Session, info={VAULT: vault}))
     return Transactions(sessions, deadline=lambda: deadline, unavailable=Unavailable)

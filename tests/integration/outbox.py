@@ -31,7 +31,7 @@ from tests.integration.databases import migrated
 from tests.systems import plain_environ, running
 from tests.vaults import vault_for
 
-wait_for = partial(waiting.wait_for, seconds=15)
+wait_for = waiting.wait_for
 
 ROOT = Path(__file__).parents[2]
 NOTHING: Mapping[str, Collection[str]] = {}
@@ -145,7 +145,7 @@ def at_work(relay: Relay) -> Iterator[Relay]:
         yield relay
     finally:
         relay.stopping = True
-        thread.join(15)
+        thread.join(waiting.PATIENCE)
         relay.close()
 
 

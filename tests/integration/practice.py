@@ -30,6 +30,7 @@ from schemas import errors
 from schemas.events import envelope
 from tests.integration.databases import migrated, transactions
 from tests.vaults import vault_for
+from tests.waiting import PATIENCE
 
 # A Monday morning, an hour before work begins.
 NOW = datetime(2027, 3, 1, 8, tzinfo=UTC)
@@ -169,7 +170,7 @@ class Practice:
             made = uuid.uuid4().hex
             return Call(
                 correlation_id=made,
-                deadline=time.time() + 20,
+                deadline=time.time() + PATIENCE,
                 key=key or made,
                 context={},
                 caller=caller,

@@ -34,6 +34,7 @@ from tests.unit.gateway.fakes import (
     office_on,
     visit_to,
 )
+from tests.waiting import PATIENCE
 
 OTHER = "jumpy otter 58"
 ROUNDS = 8
@@ -72,7 +73,7 @@ def email() -> str:
 
 @pytest.fixture
 def ada(office: Office, email: str) -> int:
-    hashed = office.passwords.hash(ADAS_PASSWORD, seconds=10)
+    hashed = office.passwords.hash(ADAS_PASSWORD, seconds=PATIENCE)
     return new_account(office, PATIENT, subject=7, email=email, password_hash=hashed)
 
 
@@ -88,7 +89,7 @@ def at_once(*works: Callable[[], Any]) -> list[Any]:
     gate = threading.Barrier(len(works))
 
     def run(work: Callable[[], Any]) -> Any:
-        gate.wait(10)
+        gate.wait(PATIENCE)
         return outcome(work)
 
     with ThreadPoolExecutor(len(works)) as pool:
@@ -140,7 +141,7 @@ def test_of_those_who_use_a_refresh_token_at_once_one_gets_the_next_and_loses_it
 def test_a_session_that_is_refreshed_while_it_ends_is_over(
     office: Office, email: str, how: str
 ) -> None:
-    hashed = office.passwords.hash(ADAS_PASSWORD, seconds=10)
+    hashed = office.passwords.hash(ADAS_PASSWORD, seconds=PATIENCE)
     for number in range(ROUNDS):
         address = f"{number}-{email}"
         account_id = new_account(office, STAFF, email=address, password_hash=hashed)
@@ -163,7 +164,7 @@ def test_a_session_that_is_refreshed_while_it_ends_is_over(
 def test_who_signs_in_beside_the_end_of_their_account_is_not_signed_in(
     office: Office, email: str, how: str
 ) -> None:
-    hashed = office.passwords.hash(ADAS_PASSWORD, seconds=10)
+    hashed = office.passwords.hash(ADAS_PASSWORD, seconds=PATIENCE)
 
     def remove(subject: int) -> str:
         visit_to(office).run(
@@ -277,7 +278,7 @@ def test_gateways_that_start_together_make_one_first_administrator(
         at_once(*[partial(make_first_administrator, starting)] * 8)
         for thread in threading.enumerate():
             if thread.name == "first administrator":
-                thread.join(10)
+                thread.join(PATIENCE)
         assert len(rows(office, Account, role=ADMIN)) == 1
 
 

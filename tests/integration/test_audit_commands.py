@@ -20,6 +20,7 @@ from config.migration import upgrade
 from config.programs import catalogue
 from config.settings import KEYS
 from tests.systems import plain_environ
+from tests.waiting import PATIENCE
 
 OTHER_RING = "2031:abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -55,7 +56,7 @@ class Site:
         trail = Trail(self.address, parse_ring(self.ring))
         for _ in range(entries):
             entry = Entry(actor_role="staff", action="get", outcome="200", correlation_id="c")
-            trail.record(entry, seconds=10)
+            trail.record(entry, seconds=PATIENCE)
         trail.close()
 
     @property

@@ -24,8 +24,9 @@ from config.messaging.client import Request
 from config.messaging.pool import Pool
 from schemas import errors
 from tests.systems import System, plain_environ
+from tests.waiting import PATIENCE
 
-SECONDS = 10.0
+SECONDS = PATIENCE
 PATIENT = {"name": "Ada", "phone": "+442079460958", "dob": "1985-12-10", "address": "London"}
 
 
@@ -163,7 +164,8 @@ def test_in_embedded_mode_as_well(tmp_path: Path) -> None:
     del doctor["dob"], doctor["address"]
     ended = subprocess.run(
         [sys.executable, "-c", EMBEDDED, json.dumps(PATIENT), json.dumps(doctor)],
-        env=plain_environ(DATA_DIR=str(tmp_path)), capture_output=True, text=True, timeout=60,
+        env=plain_environ(DATA_DIR=str(tmp_path)), capture_output=True, text=True,
+        timeout=2 * PATIENCE,
     )
     assert ended.returncode == 0, ended.stderr
     rows = json.loads(ended.stdout.splitlines()[-1])

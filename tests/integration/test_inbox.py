@@ -22,6 +22,7 @@ from config.messaging.topology import DEAD_LETTER_DAYS
 from schemas import errors
 from tests.integration.databases import migrated, transactions
 from tests.vaults import vault_for
+from tests.waiting import PATIENCE
 
 OURS = vault_for("appointment")
 
@@ -36,7 +37,7 @@ def engine(database_urls: dict[str, URL]) -> Iterator[Engine]:
 
 
 def store(engine: Engine, event: str, *, handler: str = "a.b") -> Store:
-    call = Call(correlation_id="c", deadline=time.time() + 20, key=event, context={})
+    call = Call(correlation_id="c", deadline=time.time() + PATIENCE, key=event, context={})
     return Store(
         transactions(engine, OURS), call=lambda: call, answers=Answer, errors=errors, vault=OURS,
         inbox=Inbox, handler=handler,
@@ -95,15 +96,15 @@ def test_who_comes_while_the_first_is_at_it_waits_and_does_nothing(engine: Engin
     def slowly(session: Session) -> None:
         effect(1)(session)
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(PATIENCE)
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(store(engine, "one").once, slowly)
-        assert begun.wait(10)
+        assert begun.wait(PATIENCE)
         second = pool.submit(store(engine, "one").once, effect(2))
         go_on.set()
         for each in (first, second):
-            each.result(20)
+            each.result(PATIENCE)
     assert effects(engine) == [1]
 
 
@@ -111,12 +112,12 @@ def test_many_at_the_same_moment_act_once(engine: Engine) -> None:
     gate = Barrier(8)
 
     def together(number: int) -> None:
-        gate.wait(10)
+        gate.wait(PATIENCE)
         store(engine, "one").once(effect(number))
 
     with ThreadPoolExecutor(8) as pool:
         for each in [pool.submit(together, number) for number in range(8)]:
-            each.result(30)
+            each.result(PATIENCE)
     assert len(effects(engine)) == 1
 
 

@@ -26,13 +26,14 @@ from schemas import errors
 from tests.e2e.desk import eventually
 from tests.e2e.gateways import own_databases
 from tests.systems import clinic, plain_environ, running, succeed
+from tests.waiting import PATIENCE
 
 PROGRAM = "tests.integration.killed_service"
 STEPS = (
     "before_the_transaction", "before_the_commit", "after_the_commit", "before_the_reply",
     "before_the_ack",
 )
-SECONDS = 15.0
+SECONDS = PATIENCE
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class House:
         with running(argv, environ=self.environ, log=log) as process:
             eventually(
                 lambda: "started" in log.read_text() or process.poll() is not None,
-                seconds=60,
+                seconds=PATIENCE,
                 what="its start",
             )
             assert process.poll() is None, log.read_text()

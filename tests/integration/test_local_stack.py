@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from config.environments import kept_values
 from config.programs import catalogue
 from tests.systems import clinic, free_port, plain_environ, succeed
+from tests.waiting import PATIENCE
 
 START_SECONDS = 120
 END_SECONDS = 60
@@ -60,7 +61,7 @@ def test_the_login_that_is_printed_is_an_administrators(stack: Stack) -> None:
     assert printed
     email, password = printed.groups()
     login = {"email": email, "password": password}
-    answer = httpx.post(f"{stack.url}/auth/login", json=login, timeout=20, trust_env=False)
+    answer = httpx.post(f"{stack.url}/auth/login", json=login, timeout=PATIENCE, trust_env=False)
     assert answer.status_code == 200
     assert answer.json()["role"] == "admin"
 
@@ -85,7 +86,7 @@ def test_a_shell_beside_it_calls_as_the_operator(stack: Stack) -> None:
         input="n.rpc.patient.get(99)\n",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=2 * PATIENCE,
     )
     assert "PatientNotFound: There is no patient 99." in ended.stdout + ended.stderr
 

@@ -33,6 +33,7 @@ from schemas.events import envelope
 from schemas.fields import as_instant
 from schemas.schedule import timetable_of
 from tests.integration.practice import NOW, PATIENTS, WEEK, Practice, later, open_practice
+from tests.waiting import PATIENCE
 
 MORNING = [{"day": "mon", "start": "09:00", "end": "12:00"}]
 
@@ -384,7 +385,7 @@ def test_changes_and_bookings_of_those_who_are_known_at_once_leave_nobody_covere
 
 
 def at_once(*works: Callable[[], Any]) -> None:
-    gate = Barrier(len(works), timeout=20)
+    gate = Barrier(len(works), timeout=PATIENCE)
 
     def run(work: Callable[[], Any]) -> None:
         gate.wait()

@@ -23,6 +23,7 @@ from schemas.events import envelope
 from schemas.fields import as_instant
 from tests.contract.house import House, open_house, wait_for
 from tests.systems import clinic, running
+from tests.waiting import PATIENCE
 
 ADA, STRANGER, GARRETT = 7, 8, 3
 
@@ -40,7 +41,7 @@ def alone(addresses: dict[str, str], tmp_path: Path) -> Iterator[House]:
 
 def call(house: House, method: str, *args: Any) -> Any:
     pool, key = Pool(house.environ["AMQP_URI"], size=1, unavailable=Unavailable), uuid.uuid4().hex
-    context = new_context(correlation=key, seconds=5, key=key)
+    context = new_context(correlation=key, seconds=PATIENCE, key=key)
     try:
         request = Request("appointment", method, args)
         (answer,) = pool.ask(request, headers=headers_of(context), deadline=context[DEADLINE])
@@ -100,12 +101,12 @@ def test_alone_it_books_at_once_who_was_registered_and_nobody_whom_it_never_met(
 
     wait_for(is_known)
     keep_timetable(alone)
-    wait_for(lambda: is_up(alone), seconds=30)
+    wait_for(lambda: is_up(alone))
     with overheard(alone) as asked:
         assert call(alone, "schedule", wish(ADA))["patientId"] == ADA
         with pytest.raises(Unavailable, match="The patient service"):
             call(alone, "schedule", wish(STRANGER))
-        alone.broker.drain_events(timeout=5)
+        alone.broker.drain_events(timeout=PATIENCE)
     # Of nobody before that.
     assert asked[0] == ("patient.exists", [STRANGER])
     with alone.session("appointment") as session:

@@ -7,7 +7,6 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,12 @@ from config.messaging.client import Request
 from config.messaging.pool import Pool
 from config.process import DYING_SECONDS
 from schemas.errors import Unavailable
-from tests import waiting
 from tests.broker_proxy import broker_proxy
 from tests.systems import System, asked, clinic, embedded_system, free_port, raising, running
+from tests.waiting import PATIENCE, wait_for
 
-# Other tests may keep the machine busy.
-SECONDS = 45.0
+SECONDS = PATIENCE
 
-wait_for = partial(waiting.wait_for, seconds=SECONDS)
 MARK = "Marrow-Markerson"
 
 
@@ -151,7 +148,7 @@ def test_a_port_that_is_taken_is_named_with_its_setting(stack: System, tmp_path:
     for name in ("doctor", "gateway"):
         environ = {**stack.environ, "PORT": str(free_port()), "OPERATIONS_PORT": taken}
         ended = subprocess.run(
-            clinic("serve", name), env=environ, capture_output=True, text=True, timeout=30
+            clinic("serve", name), env=environ, capture_output=True, text=True, timeout=PATIENCE
         )
         assert ended.returncode == 1
         assert "Set OPERATIONS_PORT to another one." in ended.stderr
@@ -177,7 +174,7 @@ def test_a_service_that_hangs_while_it_is_killed_takes_its_process_along(
     uri = addresses["AMQP_URI"]
     with raising(uri, log=tmp_path / "log") as service:
         leave(uri, "hang_while_dying")
-        service.wait(DYING_SECONDS + 15)
+        service.wait(DYING_SECONDS + PATIENCE)
         assert service.returncode not in (0, None)
 
 

@@ -26,6 +26,7 @@ from schemas.fields import as_instant
 from tests.integration.databases import migrated, transactions
 from tests.integration.people import word
 from tests.vaults import vault_for
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def service(engine: Engine) -> PatientService:
 
     def call() -> Call:
         key = uuid.uuid4().hex
-        return Call(correlation_id="c", deadline=time.time() + 20, key=key, context={})
+        return Call(correlation_id="c", deadline=time.time() + PATIENCE, key=key, context={})
 
     service = PatientService()
     service.store = Store(
@@ -111,7 +112,7 @@ def test_of_changes_of_one_version_at_once_exactly_one_is_made_each_time(
         """The versions that this one made."""
         made = []
         for version in rounds:
-            gate.wait(timeout=20)
+            gate.wait(timeout=PATIENCE)
             with suppress(errors.Stale):
                 made.append(service.update(known["id"], sent(), [version])["version"])
         return made

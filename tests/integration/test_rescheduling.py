@@ -33,6 +33,7 @@ from schemas.errors import (
 from schemas.fields import as_instant
 from schemas.statuses import BOOKED, CANCELLED
 from tests.integration.practice import NOW, PATIENTS, WEEK, Practice, later, open_practice
+from tests.waiting import PATIENCE
 
 NINE, TEN = later(days=7), later(days=7, hours=1)
 NEVER = 2**62
@@ -502,7 +503,7 @@ def together(*works: Callable[[], Any]) -> list[str]:
     gate = Barrier(len(works))
 
     def at_once(work: Callable[[], Any]) -> str:
-        gate.wait(20)
+        gate.wait(PATIENCE)
         return outcome(work)
 
     with ThreadPoolExecutor(len(works)) as pool:

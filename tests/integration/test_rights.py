@@ -40,6 +40,7 @@ from tests.integration.clinic import DATABASES, Clinic
 from tests.integration.databases import empty, migrated
 from tests.integration.people import doctor, word
 from tests.vaults import vault_for
+from tests.waiting import PATIENCE
 
 NEVER = 2**62
 
@@ -430,10 +431,11 @@ def test_a_thousand_appointments_are_erased(clinic: Clinic, mark: str) -> None:
     with clinic.session("appointment") as session, session.begin():
         for number in range(1000):
             Appointments(session).book(fields(number), now=utc_now())
-    event, began = erase(clinic, patient), time.monotonic()
+    event, began, worked = erase(clinic, patient), time.monotonic(), time.process_time()
     clinic.appointment_background().patient_erased(event)
-    # A call's time, within which a transaction may be tried again.
-    assert time.monotonic() - began < 5
+    # A call's time, within which a transaction may be tried again, of the processor.
+    assert time.process_time() - worked < 5
+    assert time.monotonic() - began < 20
     with clinic.session("appointment") as session:
         assert session.scalar(select(func.count()).select_from(Claim)) == 0
         statuses = session.scalars(select(Appointment.status).distinct()).all()
@@ -455,7 +457,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def wait_for_a_lock(engine: Engine, *, seconds: float = 10) -> None:
+def wait_for_a_lock(engine: Engine, *, seconds: float = PATIENCE) -> None:
     """Until some transaction in this database waits for another."""
     waiting = text(
         "SELECT COUNT(*) FROM information_schema.innodb_trx AS trx"
@@ -501,7 +503,7 @@ def test_a_booking_that_is_not_committed_when_the_erasure_comes_is_waited_for_an
             erasing = pool.submit(outcome, lambda: background.patient_erased(event))
             wait_for_a_lock(clinic.engines["appointment"])
             assert not erasing.done()
-    assert erasing.result(20) == "done"
+    assert erasing.result(PATIENCE) == "done"
     assert stored(clinic, booked).status == CANCELLED
     assert not [each for each in clinic.everything() if mark in each]
 
@@ -523,7 +525,7 @@ def test_a_booking_beside_an_erasure_that_is_not_committed_waits_and_is_refused(
             booking = pool.submit(outcome, lambda: service.schedule(wanted))
             wait_for_a_lock(clinic.engines["appointment"])
             assert not booking.done()
-    assert booking.result(20) == "unknown_patient"
+    assert booking.result(PATIENCE) == "unknown_patient"
     assert clinic.appointments().export(patient) == []
 
 
@@ -542,7 +544,7 @@ def test_whatever_is_done_beside_an_erasure_nothing_is_left_of_the_patient(
         booker.ask = lambda *requests: [told[each.service] for each in requests]
 
         def together(work: Callable[[], Any], gate: Barrier = gate) -> str:
-            gate.wait(10)
+            gate.wait(PATIENCE)
             return outcome(work)
 
         ended = [
@@ -554,7 +556,7 @@ def test_whatever_is_done_beside_an_erasure_nothing_is_left_of_the_patient(
                 lambda: clinic.appointment_background().patient_erased(event),
             )
         ]
-        booked, *others = [each.result(30) for each in ended]
+        booked, *others = [each.result(PATIENCE) for each in ended]
         assert others == ["done"] * 3
         outcomes.add(booked)
         found = clinic.appointments().export(patient)

@@ -15,6 +15,7 @@ import redis
 from kombu import Connection, Queue
 
 from config.servers import ServerFailed, install, missing_programs, needed, started
+from tests.waiting import PATIENCE
 
 ALL = ["AMQP_URI", "DATABASE_URL", "REDIS_URL"]
 ROOT = Path(__file__).parents[2]
@@ -119,10 +120,10 @@ def test_they_answer_keep_their_data_over_a_restart_and_leave_no_process(tmp_pat
             assert cache.set("a", "b")
         listing = " ".join(processes_in(tmp_path).values())
         assert all(name in listing for name in ["beam.smp", "epmd", "mariadbd", "redis-server"])
-    wait_until_none_in(tmp_path, limit=10)  # Erlang's small helpers notice a moment later
+    wait_until_none_in(tmp_path, limit=PATIENCE)  # Erlang's small helpers notice a moment later
     with started(folder=tmp_path, environ=ENV, say=quiet) as urls:
         assert marks(urls) == ["kept", "kept"]
-    wait_until_none_in(tmp_path, limit=10)
+    wait_until_none_in(tmp_path, limit=PATIENCE)
 
 
 @requires_programs
@@ -164,8 +165,8 @@ def other_process(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
         yield process
     finally:
         process.kill()
-        process.communicate(timeout=10)
-        wait_until_none_in(tmp_path, limit=20)
+        process.communicate(timeout=PATIENCE)
+        wait_until_none_in(tmp_path, limit=PATIENCE)
 
 
 @requires_programs
@@ -174,7 +175,7 @@ def test_a_killed_starter_takes_its_servers_with_it(
 ) -> None:
     assert len(processes_in(tmp_path)) > 4
     other_process.send_signal(signal.SIGKILL)
-    wait_until_none_in(tmp_path, limit=20)
+    wait_until_none_in(tmp_path, limit=PATIENCE)
 
 
 @requires_programs
@@ -185,7 +186,7 @@ def test_a_second_start_in_the_same_folder_is_refused_until_the_first_is_gone(
         with started(folder=tmp_path, environ=ENV, say=quiet, folder_patience=0.2):
             pass
     other_process.kill()
-    with started(folder=tmp_path, environ=ONLY_REDIS, say=quiet, folder_patience=20) as urls:
+    with started(folder=tmp_path, environ=ONLY_REDIS, say=quiet, folder_patience=PATIENCE) as urls:
         assert not any("beam.smp" in command for command in processes_in(tmp_path).values())
         assert urls["AMQP_URI"] == ELSEWHERE["AMQP_URI"]
 

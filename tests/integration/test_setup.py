@@ -21,6 +21,7 @@ from config.messaging.publisher import Publisher
 from config.programs import catalogue
 from schemas.errors import PatientNotFound
 from tests.systems import System, clinic, plain_environ, succeed
+from tests.waiting import PATIENCE
 
 HEX = "0123456789abcdef0123456789abcdef"
 # As the users of programs find it.
@@ -395,7 +396,7 @@ def operator(stack: System) -> str:
 
 
 def test_the_operator_calls_services_and_nothing_more(operator: str) -> None:
-    with ClusterRpcProxy({"AMQP_URI": operator}, timeout=10) as rpc:
+    with ClusterRpcProxy({"AMQP_URI": operator}, timeout=PATIENCE) as rpc:
         with pytest.raises(PatientNotFound):
             rpc.patient.get(2**62)
     with Connection(operator) as broker, pytest.raises(AccessRefused):
@@ -408,7 +409,7 @@ def test_the_rights_suffice_to_book_and_to_tell_of_it(
     person = {"name": "Ada Byron", "phone": "+442079460958"}
     with (
         Connection(addresses["AMQP_URI"]) as admin,
-        ClusterRpcProxy({"AMQP_URI": operator}, timeout=10) as rpc,
+        ClusterRpcProxy({"AMQP_URI": operator}, timeout=PATIENCE) as rpc,
     ):
         told = Queue("", exclusive=True)(admin.default_channel)
         told.declare()
@@ -427,7 +428,7 @@ def test_the_rights_suffice_to_book_and_to_tell_of_it(
             }
         )
         events: set[str] = set()
-        until = time.monotonic() + 20
+        until = time.monotonic() + PATIENCE
         while events != {"registered", "scheduled"} and time.monotonic() < until:
             message = told.get(no_ack=True)
             if message is None:
@@ -448,7 +449,7 @@ def test_an_answer_that_would_be_taken_for_a_call_is_not_sent(
             reply_to="doctor.health",
             serializer="json",
         )
-    with ClusterRpcProxy({"AMQP_URI": operator}, timeout=10) as rpc:
+    with ClusterRpcProxy({"AMQP_URI": operator}, timeout=PATIENCE) as rpc:
         # It comes after the other one, and is answered.
         assert rpc.patient.health() == "ok"
     assert '"no reply_to"' in stack.log_text()

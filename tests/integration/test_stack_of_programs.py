@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 ROOT = Path(__file__).parents[2]
-LIMIT = 20.0
+LIMIT = PATIENCE / 2
 
 RUN_STACK = """
 import json, sys

@@ -19,6 +19,7 @@ from schemas.errors import (
 from schemas.fields import as_instant
 from schemas.statuses import ARRIVED, BOOKED, CANCELLED, FULFILLED, NOSHOW, STATUSES
 from tests.integration.practice import NOW, PATIENTS, Practice, later, open_practice
+from tests.waiting import PATIENCE
 
 NINE = later(days=7)
 TICK = timedelta(microseconds=1)
@@ -311,7 +312,7 @@ def test_what_waited_for_another_change_comes_after_it(
             practice.now = NOW + timedelta(minutes=1)
             appointments.changed(changing, now=practice.now)
             practice.now = NOW + timedelta(minutes=2)
-        told = waiting.result(timeout=20)
+        told = waiting.result(timeout=PATIENCE)
     assert (told["version"], told["updatedAt"]) == (3, as_instant(NOW + timedelta(minutes=2)))
     assert practice.appointments().history(booked)["items"][-1]["at"] == told["updatedAt"]
 

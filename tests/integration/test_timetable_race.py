@@ -24,6 +24,7 @@ from schemas.statuses import BOOKED
 from tests.integration.databases import transactions
 from tests.integration.practice import NOW, PATIENTS, WEEK, Practice, later, open_practice
 from tests.vaults import vault_for
+from tests.waiting import PATIENCE
 
 ROUNDS, BOOKERS = 15, 4
 
@@ -36,7 +37,7 @@ def practice(addresses: dict[str, str]) -> Iterator[Practice]:
 
 def at_once(*works: Callable[[], Any]) -> list[Any]:
     """What each returned, or how it was refused."""
-    gate = Barrier(len(works), timeout=20)
+    gate = Barrier(len(works), timeout=PATIENCE)
 
     def run(work: Callable[[], Any]) -> Any:
         gate.wait()
@@ -56,7 +57,7 @@ def test_whoever_is_booked_into_time_off_that_is_taken_meanwhile_is_refused_or_u
     for _ in range(ROUNDS):
         doctor = practice.doctor(weekly=WEEK, slotMinutes=15)
         starts = [later(minutes=15 * n) for n in dice.sample(range(32), 2 * BOOKERS)]
-        asked, changed = (Barrier(BOOKERS + 1, timeout=20) for _ in range(2))
+        asked, changed = (Barrier(BOOKERS + 1, timeout=PATIENCE) for _ in range(2))
 
         def book(*mine: datetime, gates: tuple[Barrier, Barrier], doctor: int) -> list[Any]:
             service = practice.appointments()
@@ -240,7 +241,7 @@ def test_a_check_waits_for_the_bookings_that_began_before_it_and_sees_them(
             with pytest.raises(TimeoutError):
                 waiting.result(timeout=0.5)
             booking.add(appointment_of(doctor, NOW))
-        waiting.result(timeout=20)
+        waiting.result(timeout=PATIENCE)
     assert seen == [1]
 
 
@@ -291,7 +292,7 @@ def test_a_booking_that_keeps_a_gap_waits_for_the_one_before_it(
             # It ends where the other one would start: no claim is in the way, only the gap.
             first.add(appointment_of(doctor, later()))
         with pytest.raises(SlotTaken):
-            waiting.result(timeout=20)
+            waiting.result(timeout=PATIENCE)
     first_one, *others = practice.of(doctor)
     assert (first_one.starts_at, [each.id for each in others]) == (later(), [last])
 

@@ -21,6 +21,7 @@ from tests.integration.clinic import Clinic
 from tests.integration.databases import migrated
 from tests.integration.people import word
 from tests.vaults import vault_for
+from tests.waiting import PATIENCE
 
 NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)
 UNKNOWN = 2**62
@@ -337,7 +338,7 @@ def test_of_changes_of_one_version_at_once_exactly_one_is_made_each_time(
         body = MORNINGS | {"slotMinutes": 5 * number} if change == "set_schedule" else sent()
         made = []
         for version in rounds:
-            gate.wait(timeout=20)
+            gate.wait(timeout=PATIENCE)
             with suppress(errors.Stale):
                 made.append(getattr(open_at_noon(), change)(garrett, body, [version])["version"])
         return made
@@ -356,7 +357,7 @@ def test_changes_of_all_kinds_at_once_count_without_a_gap(
 
     def work(number: int) -> None:
         service = open_at_noon()
-        gate.wait(timeout=20)
+        gate.wait(timeout=PATIENCE)
         for _ in range(3):
             service.set_schedule(garrett, MORNINGS | {"timezone": None})
             added = service.add_time_off(garrett, EASTER)

@@ -23,6 +23,7 @@ from config.servers import Certificates, started
 from config.settings import Settings
 from tests.certificates import certificates
 from tests.systems import real_system
+from tests.waiting import PATIENCE
 
 Addresses = dict[str, str]
 HOST = "127.0.0.1"
@@ -71,7 +72,7 @@ def settings(secure: Addresses) -> Settings:
 
 
 def ask_broker(settings: Settings) -> None:
-    connection = open_connection(settings.amqp_uri, seconds=5, ca_file=settings.tls_ca_file)
+    connection = open_connection(settings.amqp_uri, seconds=PATIENCE, ca_file=settings.tls_ca_file)
     connection.channel()
     connection.release()
 
@@ -164,7 +165,7 @@ settings = real_settings(keys=())
 assert ssl.create_default_context().get_ca_certs()
 for ask in (
     lambda: redis_client(settings.redis_url, settings.tls_ca_file).ping(),
-    lambda: open_connection(settings.amqp_uri, seconds=5, ca_file=settings.tls_ca_file),
+    lambda: open_connection(settings.amqp_uri, seconds=PATIENCE, ca_file=settings.tls_ca_file),
 ):
     try:
         ask()

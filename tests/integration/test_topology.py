@@ -12,6 +12,7 @@ from amqp.exceptions import NotFound
 from kombu import Connection, Exchange, Queue
 
 from tests.systems import clinic, plain_environ, succeed
+from tests.waiting import PATIENCE
 
 Environ = dict[str, str]
 
@@ -35,7 +36,8 @@ def environ(addresses: Environ) -> Iterator[Environ]:
 
 def refusal(environ: Environ, *arguments: str) -> str:
     ended = subprocess.run(
-        clinic("topology", *arguments), env=environ, capture_output=True, text=True, timeout=60
+        clinic("topology", *arguments), env=environ, capture_output=True, text=True,
+        timeout=2 * PATIENCE,
     )
     assert ended.returncode != 0
     return ended.stderr.splitlines()[-1]
@@ -92,7 +94,7 @@ def test_what_rests_in_a_quorum_queue_moves_on_and_the_broker_takes_the_strategy
     queue = "evt-patient-erased--gateway_background.patient_erased"
     with Connection(environ["AMQP_URI"]) as broker:
         broker.Producer().publish({"id": "one"}, exchange="delay-1s", routing_key=queue)
-        until = time.monotonic() + 15
+        until = time.monotonic() + PATIENCE
         while not (found := Queue(queue)(broker.default_channel).get(no_ack=True)):
             assert time.monotonic() < until, "it did not come in time"
             time.sleep(0.05)

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import pytest
@@ -23,11 +22,9 @@ from schemas.errors import DoctorNotFound, InvalidInput, Unavailable
 from schemas.events import envelope
 from schemas.fields import as_instant
 from schemas.schedule import timetable_of
-from tests import waiting
 from tests.integration.practice import NOW, WEEK, Practice, later, open_practice
 from tests.systems import System
-
-wait_for = partial(waiting.wait_for, seconds=20)
+from tests.waiting import PATIENCE, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +245,7 @@ def assert_comes_after_a_change(
             practice.now = NOW + timedelta(minutes=1)
             appointments.changed(changing, now=practice.now)
             practice.now = NOW + timedelta(minutes=2)
-        waiting.result(timeout=20)
+        waiting.result(timeout=PATIENCE)
     stored = practice.stored(booked)
     assert (stored.version, stored.updated_at) == (3, NOW + timedelta(minutes=2))
     with practice.session() as session:
@@ -323,7 +320,7 @@ def test_it_is_told_over_the_broker_and_what_the_system_asks_is_no_operators_cal
 
     def call(service: str, method: str, *args: Any) -> Any:
         key = uuid.uuid4().hex
-        context = new_context(correlation=key, seconds=10, key=key)
+        context = new_context(correlation=key, seconds=PATIENCE, key=key)
         request = Request(service, method, args)
         (answer,) = pool.ask(request, headers=headers_of(context), deadline=context[DEADLINE])
         return answer.result()
