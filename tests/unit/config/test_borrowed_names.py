@@ -15,7 +15,8 @@ from sqlalchemy.exc import TimeoutError as NoneFree
 
 from config import vitals
 from config.messaging.consumer import _cancel
-from config.mysql import LOCK_WAIT_SECONDS, STEP_SECONDS, _Connection, _Pool, bounded
+from config.mysql import STEP_SECONDS, _Connection, _Pool, bounded
+from tests.waiting import PATIENCE
 
 
 class Driver:
@@ -68,12 +69,12 @@ def test_each_packet_from_and_to_the_database_is_waited_for_by_what_is_left(data
 
 def test_a_free_connection_is_waited_for_by_what_is_left():
     made = SimpleNamespace(close=lambda: None, rollback=lambda: None)
-    pool = _Pool(lambda: made, pool_size=1, max_overflow=0, timeout=LOCK_WAIT_SECONDS)
+    pool = _Pool(lambda: made, pool_size=1, max_overflow=0, timeout=PATIENCE)
     taken = pool.connect()
     began = time.monotonic()
     with bounded(time.time() - 60), pytest.raises(NoneFree):
         pool.connect()
-    assert time.monotonic() - began < LOCK_WAIT_SECONDS / 2
+    assert time.monotonic() - began < PATIENCE / 2
     taken.close()
 
 

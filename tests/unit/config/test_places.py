@@ -8,6 +8,7 @@ import pytest
 
 from config.messaging import places as tested
 from config.messaging.places import Places
+from tests.waiting import PATIENCE
 
 
 def test_there_are_so_many_and_no_more() -> None:
@@ -21,7 +22,7 @@ def test_who_waits_gets_the_place_that_comes_free() -> None:
     places = Places(1)
     assert places.take(seconds=0)
     with ThreadPoolExecutor(1) as waiting:
-        second = waiting.submit(places.take, seconds=5)
+        second = waiting.submit(places.take, seconds=PATIENCE)
         time.sleep(0.05)
         places.give_back()
         assert second.result() is True
@@ -55,7 +56,7 @@ def test_who_is_killed_while_it_waits_keeps_no_place_from_others(
     with monkeypatch.context() as patch:
         patch.setattr(tested.threading, "Event", Event)
         with pytest.raises(Killed):
-            places.take(seconds=5)
+            places.take(seconds=PATIENCE)
     if not given:
         places.give_back()
     assert [places.take(seconds=0.01) for _ in range(2)] == [True, False]
@@ -65,7 +66,7 @@ def test_many_never_have_more_than_there_are_and_all_get_their_turn() -> None:
     places, lock, inside, most = Places(3), threading.Lock(), [0], [0]
 
     def visit(_: int) -> bool:
-        assert places.take(seconds=10)
+        assert places.take(seconds=PATIENCE)
         with lock:
             inside[0] += 1
             most[0] = max(most[0], inside[0])

@@ -148,7 +148,7 @@ class FakeTrail:
 
 def embedded_in(folder, **changes):
     """Settings of an embedded gateway, with keys, whose files are in ``folder``."""
-    settings = replace(embedded_settings(), data_dir=folder, call_seconds=5.0)
+    settings = replace(embedded_settings(), data_dir=folder, call_seconds=60.0)
     return replace(with_keys(settings, RINGS), **changes)
 
 

@@ -253,7 +253,7 @@ def test_a_call_ends_when_the_time_for_a_request_is_over(serve):
     pool, before = FakePool(patient_get=Answer(ADA)), time.time()
     serve(pool).get("/patients/7")
     (deadline,) = pool.deadlines
-    assert before + 5 <= deadline <= time.time() + 5
+    assert before + 60 <= deadline <= time.time() + 60
     assert pool.headers[0]["nameko.deadline"] == pytest.approx(deadline, abs=0.01)
 
 

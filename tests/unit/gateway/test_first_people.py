@@ -1,6 +1,5 @@
 """The first administrator: made once, by whichever process comes first."""
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -19,6 +18,7 @@ from tests.unit.gateway.fakes import (
     office_on,
     visit_to,
 )
+from tests.waiting import wait_for
 
 EMAIL, PASSWORD = "admin@example.org", "quiet heron 31"
 
@@ -26,13 +26,6 @@ EMAIL, PASSWORD = "admin@example.org", "quiet heron 31"
 @pytest.fixture
 def office(settings):
     return office_on(replace(settings, admin_email=EMAIL, admin_password=PASSWORD))
-
-
-def wait_for(condition):
-    until = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def test_the_administrator_that_is_named_can_sign_in(office):

@@ -7,6 +7,7 @@ from argon2.exceptions import InvalidHashError
 
 from gateway.passwords import HASHES_AT_ONCE, Passwords, check_password
 from schemas.errors import InvalidInput, Unavailable
+from tests.waiting import PATIENCE
 
 EMAIL = "ada@example.org"
 GOOD = "quiet heron 31"
@@ -94,23 +95,23 @@ def test_the_complaint_names_the_field_and_not_the_password():
 
 
 def test_a_password_matches_its_hash_and_no_other_does(passwords):
-    kept = passwords.hash(GOOD, seconds=5)
-    assert passwords.matches(kept, GOOD, seconds=5)
+    kept = passwords.hash(GOOD, seconds=PATIENCE)
+    assert passwords.matches(kept, GOOD, seconds=PATIENCE)
     for other in (GOOD + " ", GOOD.upper(), GOOD[:-1], "", "x" * 1024):
-        assert not passwords.matches(kept, other, seconds=5)
+        assert not passwords.matches(kept, other, seconds=PATIENCE)
 
 
 def test_it_is_kept_with_argon2id_and_a_salt_of_its_own(passwords):
-    first, second = (passwords.hash(GOOD, seconds=5) for _ in range(2))
+    first, second = (passwords.hash(GOOD, seconds=PATIENCE) for _ in range(2))
     assert first.startswith("$argon2id$") and first != second
     assert GOOD not in first and len(first) <= 255
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
 def test_the_same_password_from_another_keyboard_matches(passwords, form):
-    kept = passwords.hash("Zoë ﬁnds 12 herons", seconds=5)
+    kept = passwords.hash("Zoë ﬁnds 12 herons", seconds=PATIENCE)
     typed = unicodedata.normalize(form, "Zoë ﬁnds 12 herons")
-    assert passwords.matches(kept, typed, seconds=5)
+    assert passwords.matches(kept, typed, seconds=PATIENCE)
 
 
 def test_without_a_hash_nothing_matches_and_a_hash_is_verified_all_the_same(monkeypatch, passwords):
@@ -124,10 +125,10 @@ def test_without_a_hash_nothing_matches_and_a_hash_is_verified_all_the_same(monk
 
     monkeypatch.setattr(passwords, "_argon2id", Watching())
     for password in (GOOD, "", "nobody has this password"):
-        assert not passwords.matches(None, password, seconds=5)
+        assert not passwords.matches(None, password, seconds=PATIENCE)
     assert len(verified) == 3
     parameters = verified[0].split("$")[:4]
-    assert parameters == Passwords().hash(GOOD, seconds=5).split("$")[:4]
+    assert parameters == Passwords().hash(GOOD, seconds=PATIENCE).split("$")[:4]
 
 
 def test_who_waits_too_long_for_room_is_told_so(passwords):
@@ -140,11 +141,11 @@ def test_who_waits_too_long_for_room_is_told_so(passwords):
     finally:
         for _ in range(HASHES_AT_ONCE):
             passwords._room.release()
-    assert passwords.hash(GOOD, seconds=5)
+    assert passwords.hash(GOOD, seconds=PATIENCE)
 
 
 def test_a_failure_gives_its_room_back(passwords):
     for _ in range(HASHES_AT_ONCE + 1):
         with pytest.raises(InvalidHashError):
-            passwords.matches("no hash", GOOD, seconds=5)
+            passwords.matches("no hash", GOOD, seconds=PATIENCE)
     assert passwords.hash(GOOD, seconds=0.5)
