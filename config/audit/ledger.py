@@ -1,7 +1,6 @@
 """The database's side of a chain: batches of entries, each committed whole and once."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +13,6 @@ from config.database import connect
 from config.keys import KeyRing
 
 _COLUMNS = tuple(name for name in Record.__table__.columns.keys() if name != "position")
-_AUTOCOMMIT = "AUTOCOMMIT"
 
 
 class Ledger:
@@ -22,7 +20,7 @@ class Ledger:
 
     def __init__(self, url: str, ring: KeyRing) -> None:
         self._ring = ring
-        self._engine = connect(url, pool_size=1)
+        self._engine = connect(url, pool_size=1, statements_alone=True)
         self._connection: Connection | None = None
         self._tip: Head | None = None
 
@@ -44,7 +42,7 @@ class Ledger:
         rows = links(self._tip, entries, ring=self._ring)
         last = Head.of(rows[-1])
         try:
-            with _transaction(connection):
+            with connection.begin():
                 connection.exec_driver_sql(*_insertion(connection, rows))
         except IntegrityError:
             if not self._is_there(connection, last):
@@ -67,34 +65,21 @@ class Ledger:
         self._engine.dispose()
 
     def _connected(self) -> Connection:
-        # Kept: fetching one from the pool for each batch costs two more turns to the server, and
-        # the COMMIT of a single statement one more.
+        # Kept: one that was not used for a while would be asked first, by a turn to the server.
         if self._connection is None:
             self._connection = self._engine.connect()
-            if self._engine.dialect.name == "mysql":
-                self._connection.execution_options(isolation_level=_AUTOCOMMIT)
         return self._connection
 
     def _witness(self, connection: Connection) -> str:
         newest = select(Record.mac).order_by(Record.position.desc()).limit(1)
-        with _transaction(connection):
+        with connection.begin():
             return connection.scalar(newest) or ""
 
     def _is_there(self, connection: Connection, last: Head) -> bool:
         """Whether the try whose outcome was unknown went through."""
         mac = select(Record.mac).filter_by(chain=last.chain, number=last.number)
-        with _transaction(connection):
-            return connection.scalar(mac) == last.mac
-
-
-@contextmanager
-def _transaction(connection: Connection) -> Iterator[None]:
-    """For one statement, which needs none where each is committed by itself."""
-    if connection.get_execution_options().get("isolation_level") == _AUTOCOMMIT:
-        yield
-    else:
         with connection.begin():
-            yield
+            return connection.scalar(mac) == last.mac
 
 
 def _insertion(

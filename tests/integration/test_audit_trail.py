@@ -146,6 +146,22 @@ def test_sixty_four_at_once_are_few_commits(trail: Trail, engine: Engine) -> Non
     assert unbroken(engine)
 
 
+@on_mariadb
+def test_a_batch_is_all_that_the_server_is_told(trail: Trail) -> None:
+    trail.record(entry(), seconds=SECONDS)
+    connection = trail._ledger._connection
+    assert connection is not None
+
+    def statements() -> int:
+        with connection.begin():
+            counted = connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Questions'")
+            return int(counted.one()[1])
+
+    before = statements()
+    trail.record(entry(), seconds=SECONDS)
+    assert statements() == before + len(["INSERT", "SHOW"])
+
+
 def test_what_is_told_of_many_people_goes_in_batches_of_bounded_size(
     trail: Trail, engine: Engine
 ) -> None:
@@ -336,7 +352,9 @@ def test_no_more_wait_than_there_is_room_for(
         proxy.freeze()
         trail = Trail(proxy.uri, RING)
         with ThreadPoolExecutor(3) as pool:
-            waiting = [pool.submit(trail.record, entry(), seconds=SECONDS) for _ in range(3)]
+            waiting = [pool.submit(trail.record, entry(), seconds=SECONDS)]
+            wait_until(lambda: trail._writer is not None and not trail._waiting)
+            waiting += [pool.submit(trail.record, entry(), seconds=SECONDS) for _ in range(2)]
             wait_until(lambda: len(trail._waiting) == 2)
             with pytest.raises(NotRecorded):
                 trail.record(entry(), seconds=SECONDS)
