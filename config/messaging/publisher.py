@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from amqp.exceptions import AccessRefused, ChannelError, NotFound
-from kombu import Consumer, Message, Producer, Queue
+from kombu import Consumer, Message, Queue
 from kombu.entity import PERSISTENT_DELIVERY_MODE
 
 from config.messaging.connection import let_go, open_connection, read_by_itself, socket_of
@@ -61,8 +61,6 @@ class Publisher:
     def _prepare_to_publish(self) -> None:
         channel = self._connection.channel()
         self._exchange(channel).declare()
-        # It publishes nothing itself: that takes it as long again.
-        Producer(channel, auto_declare=False, on_return=self._on_return)
         self._channel = channel
         if not self._confirms:
             self._connection.transport.polling_interval = MEMORY_LOOKS_SECONDS
@@ -73,6 +71,7 @@ class Publisher:
         self._convoy = Convoy(self._connection.connection)
         channel.events["basic_ack"].add(self._on_ack)
         channel.events["basic_nack"].add(self._on_nack)
+        channel.events["basic_return"].add(self._on_return)
 
     def _listen(self, source: str) -> None:
         """Without a way to be woken, the relay looks by itself: later, but all the same."""
