@@ -30,20 +30,26 @@ class Workers(GreenPool):
             get_hub().schedule_call_global(0, worker.switch, (work, arguments))
         else:
             worker = eventlet.spawn(self._work, work, arguments)
+            worker.link(self._ended)
         self.coroutines_running.add(worker)
         return worker
 
     def _work(self, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         me = eventlet.getcurrent()
         while True:
-            try:
-                # What one call sets, the next is not to find.
-                Context().run(work, *arguments)
-            finally:
-                self._spawn_done(me)
+            # What one call sets, the next is not to find.
+            Context().run(work, *arguments)
+            self._spawn_done(me)
             self._resting.append(me)
             del work, arguments
             work, arguments = get_hub().switch()
+
+    def _ended(self, worker: Any) -> None:
+        """It was killed: at its work, before its turn to begin came, or while it rested."""
+        if worker in self.coroutines_running:
+            self._spawn_done(worker)
+        if worker in self._resting:
+            self._resting.remove(worker)
 
     def waitall(self) -> None:
         super().waitall()

@@ -75,3 +75,28 @@ def test_one_that_is_killed_at_its_work_makes_room_for_another(workers, uses):
     workers.begin(done.append, True)
     eventlet.sleep(0)
     assert done == [True]
+
+
+@pytest.mark.parametrize("uses", [1, 2], ids=["new", "used before"])
+def test_one_that_is_killed_before_its_turn_comes_makes_room_for_another(workers, uses):
+    for _ in range(uses - 1):
+        workers.begin(lambda: None)
+        eventlet.sleep(0)
+    done = []
+    workers.begin(done.append, "killed").kill()
+    assert workers.free() == 2 and workers.running() == 0
+    workers.begin(done.append, "next")
+    with eventlet.Timeout(5):
+        workers.waitall()
+    assert done == ["next"]
+
+
+def test_one_that_is_killed_when_its_work_is_over_is_not_given_another(workers):
+    done = []
+    thread = workers.begin(done.append, 1)
+    eventlet.sleep(0)
+    thread.kill()
+    assert workers.begin(done.append, 2) is not thread
+    with eventlet.Timeout(5):
+        workers.waitall()
+    assert done == [1, 2]
