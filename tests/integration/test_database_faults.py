@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from unittest.mock import Mock
 
@@ -213,6 +213,43 @@ def test_connections_that_were_killed_meanwhile_are_not_noticed(house: House) ->
         assert change(house, f"change {number}")
         house.kill_connections()
     assert read(house) == 1
+
+
+def test_a_read_on_a_connection_that_was_killed_a_moment_ago_is_done_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However slow the machine is, nobody asks whether it is still there.
+    monkeypatch.setattr(mysql, "HEARD_SECONDS", 3600)
+    alone = connect(house.proxy.uri, pool_size=1, statements_alone=True)
+    reading, tries = replace(house, engine=alone), []
+
+    def look(session: Session) -> int:
+        tries.append(1)
+        return session.scalars(select(1)).one()
+
+    assert reading.store().read(look) == 1
+    house.kill_connections()
+    tries.clear()
+    assert reading.store().read(look) == 1
+    assert len(tries) > 1, "it was noticed before"
+    alone.dispose()
+
+
+def test_a_change_on_a_connection_that_was_killed_a_moment_ago_is_made_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mysql, "HEARD_SECONDS", 3600)
+    change(house, "a moment ago")
+    house.kill_connections()
+    decided: list[str] = []
+
+    def decide(session: Session) -> dict[str, str]:
+        decided.append("now")
+        return write(session, "now")
+
+    assert house.store(key="now").change(("write", "now"), decide) == {"subject": "now"}
+    assert decided == ["now"], "it was noticed by the statement before"
+    assert house.effects("now") == 1
 
 
 def test_a_transaction_whose_connection_is_killed_runs_again_from_its_start(house: House) -> None:
