@@ -1,15 +1,16 @@
 """Whose time is taken: the rows whose primary key forbids double booking."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from appointment.domain import buckets
-from appointment.models import Claim
+from appointment.models import Appointment, Claim
 from config.database import Contended
+from config.encryption import Opened
 from schemas.errors import PatientBusy, SlotTaken
 
 DOCTOR, PATIENT = "D", "P"
@@ -18,23 +19,13 @@ _ROWS: Any = Claim.__table__
 _TAKE = insert(_ROWS)
 
 
-class Holder(Protocol):
-    """An appointment, stored or about to be."""
-
-    id: Any
-    patient_id: Any
-    doctor_id: Any
-    starts_at: Any
-    ends_at: Any
-
-
 class Claims:
     """The time that appointments hold, inside one transaction."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def take(self, appointment: Holder) -> None:
+    def take(self, appointment: Appointment | Opened) -> None:
         """:raises SlotTaken, PatientBusy: when somebody else has some of this time."""
         wanted = buckets(appointment.starts_at, appointment.ends_at)
         parties = ((DOCTOR, appointment.doctor_id), (PATIENT, appointment.patient_id))
@@ -52,7 +43,7 @@ class Claims:
     def free(self, appointment_ids: Sequence[int]) -> None:
         self._session.execute(delete(Claim).where(Claim.appointment_id.in_(appointment_ids)))
 
-    def _refusal(self, appointment: Holder, wanted: range) -> Exception:
+    def _refusal(self, appointment: Appointment | Opened, wanted: range) -> Exception:
         parties = (
             (DOCTOR, appointment.doctor_id, SlotTaken),
             (PATIENT, appointment.patient_id, PatientBusy),

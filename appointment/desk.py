@@ -27,8 +27,9 @@ from appointment.known import Known
 from appointment.models import Appointment
 from appointment.offers import Offers
 from appointment.parties import Parties
-from appointment.repository import Appointments, Booked
+from appointment.repository import Appointments
 from appointment.timetables import OutOfDate, Timetables
+from config.encryption import Opened
 from config.messaging.call import Call
 from schemas.accounts import DOCTOR, PATIENT
 from schemas.errors import (
@@ -79,7 +80,7 @@ class Desk:
         other have times in the same order."""
         return self._clock()
 
-    def book(self, wanted: Mapping[str, Any], parties: Parties) -> Booked:
+    def book(self, wanted: Mapping[str, Any], parties: Parties) -> Opened:
         """:param wanted: the loaded fields of an ``AppointmentSchema``.
         :raises InvalidInput, UnknownPatient, UnknownDoctor, NotBookable: and nothing is stored.
         :raises OutOfDate: when the doctor's timetable is another one by now, or it was not asked
@@ -93,12 +94,14 @@ class Desk:
         offers.check(start, minutes, patient_id=wanted["patient_id"])
         fields = {**wanted, **when, **self._planned(start, parties)}
         try:
-            booked = self._appointments.book(fields, now=self._now)
+            booked = self._appointments.book(
+                fields, now=self._now, correlation_id=self._call.correlation_id
+            )
         except (SlotTaken, PatientBusy) as clash:
             raise offers.refusal(
                 type(clash), start, minutes, patient_id=wanted["patient_id"]
             ) from clash
-        self._record("scheduled", booked)
+        self._note("scheduled", booked)
         return booked
 
     def change(
@@ -250,14 +253,14 @@ class Desk:
         if missed and self._call.caller.role == PATIENT:
             raise refusal(as_instant(missed))
 
-    def _record(self, what: str, appointment: Appointment | Booked, **told: object) -> None:
+    def _record(self, what: str, appointment: Appointment, **told: object) -> None:
         self._note(what, appointment)
         self._tell(what, appointment, **told)
 
-    def _note(self, what: str, appointment: Appointment | Booked) -> None:
+    def _note(self, what: str, appointment: Appointment | Opened) -> None:
         self._appointments.note(what, appointment, by=self._call.caller, now=self._now)
 
-    def _tell(self, name: str, appointment: Appointment | Booked, **told: object) -> None:
+    def _tell(self, name: str, appointment: Appointment, **told: object) -> None:
         self._appointments.tell(
             name, appointment, now=self._now, correlation_id=self._call.correlation_id, **told
         )

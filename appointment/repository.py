@@ -1,7 +1,6 @@
 """Appointments as they are booked, changed and told of, and the patients who were erased."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +11,7 @@ from sqlalchemy.orm import Session
 from appointment.claims import Claims
 from appointment.domain import ERASED, is_upcoming
 from appointment.models import Appointment, Change, Erasure, Outbox
-from config.encryption import opened, vault_of
+from config.encryption import Opened, opened, vault_of
 from config.messaging.caller import SYSTEM, Caller
 from config.messaging.outbox_tables import publish
 from schemas.errors import AppointmentNotFound, NotBookable, UnknownPatient
@@ -35,29 +34,6 @@ _ERASED = (
 )
 
 
-@dataclass(kw_only=True, repr=False)
-class Booked:
-    """A new appointment as it was stored, to be read as an ``Appointment`` is."""
-
-    id: int
-    patient_id: int
-    doctor_id: int
-    starts_at: datetime
-    ends_at: datetime
-    duration_minutes: int
-    description: str
-    status: str
-    version: int
-    created_at: datetime
-    updated_at: datetime
-    schedule_version: int = 0
-    remind_at: datetime | None = None
-    cancel_reason: str | None = None
-    uncovered: bool = False
-    # How many events were told.
-    sequence: int = 0
-
-
 class Appointments:
     """The stored appointments, inside one transaction."""
 
@@ -65,7 +41,7 @@ class Appointments:
         self._session = session
         self._claims = Claims(session)
 
-    def get(self, appointment_id: int) -> Any:
+    def get(self, appointment_id: int) -> Opened:
         """To be read only.
 
         :raises AppointmentNotFound:
@@ -97,26 +73,26 @@ class Appointments:
             raise AppointmentNotFound(appointment_id)
         return found.patient_id, found.doctor_id
 
-    def book(self, fields: Mapping[str, Any], *, now: datetime) -> Booked:
-        """Store the appointment and claim its time. Whoever does so tells of it: the row counts
-        that event already.
+    def book(
+        self, fields: Mapping[str, Any], *, now: datetime, correlation_id: str
+    ) -> Opened:
+        """Store the appointment, claim its time, and tell of it.
 
         :raises UnknownPatient, SlotTaken, PatientBusy: and nothing is stored.
         """
-        new: dict[str, Any] = {
-            "status": BOOKED, "version": 1, "created_at": now, "updated_at": now
-        }
+        # The row counts what is told below: one statement less.
+        new = {"status": BOOKED, "version": 1, "sequence": 1, "created_at": now, "updated_at": now}
         plain = {name: value for name, value in fields.items() if name != "description"}
-        number = self._insert({**plain, **new, "sequence": 1})
-        self._check_not_erased(fields["patient_id"])
-        booked = Booked(id=number, **fields, **new)
+        booked = self._insert({**plain, **new})
+        self._check_not_erased(booked.patient_id)
         try:
             self._claims.take(booked)
         except NotBookable:
             # Who now looks for other times must not find it in their way.
-            self._session.execute(_UNBOOK, {"of_id": number})
+            self._session.execute(_UNBOOK, {"of_id": booked.id})
             raise
-        self._describe(number, fields["description"])
+        self._describe(booked, fields["description"])
+        self._publish("scheduled", booked, now=now, correlation_id=correlation_id)
         return booked
 
     def move(self, appointment: Appointment, fields: Mapping[str, Any]) -> None:
@@ -174,7 +150,7 @@ class Appointments:
     def tell(
         self,
         name: str,
-        appointment: Appointment | Booked,
+        appointment: Appointment,
         *,
         now: datetime,
         correlation_id: str,
@@ -185,6 +161,50 @@ class Appointments:
         :param told: what it tells besides, by the names of ``AppointmentEventData``.
         """
         appointment.sequence += 1
+        self._publish(name, appointment, now=now, correlation_id=correlation_id, **told)
+
+    def note(
+        self, what: str, appointment: Appointment | Opened, *, by: Caller, now: datetime
+    ) -> None:
+        """Add to the history what ``appointment`` is from now on, and who made it so."""
+        self._session.execute(_NOTE, {
+            "appointment_id": appointment.id,
+            "at": now,
+            "what": what,
+            "actor_role": by.role,
+            "actor_account": by.account,
+            "doctor_id": appointment.doctor_id,
+            "starts_at": appointment.starts_at,
+            "ends_at": appointment.ends_at,
+            "status": appointment.status,
+            "version": appointment.version,
+        })
+
+    def _insert(self, row: Mapping[str, Any]) -> Opened:
+        """As it was stored: with the columns' own values, or none, where ``row`` has nothing."""
+        inserted: Any = self._session.execute(_BOOK, row)
+        stored = dict.fromkeys(_ROWS.columns.keys()) | inserted.last_inserted_params()
+        stored["id"] = inserted.inserted_primary_key.id
+        return Opened(**stored, cancel_reason=None)
+
+    def _describe(self, booked: Opened, description: str) -> None:
+        """What is sealed is bound to the id, which the row has now."""
+        sealed = vault_of(self._session).seal(
+            description, table=_ROWS.name, column="description_sealed", row=booked.id
+        )
+        self._session.execute(_DESCRIBE, {"of_id": booked.id, "description_sealed": sealed})
+        booked.description, booked.description_sealed = description, sealed
+
+    def _publish(
+        self,
+        name: str,
+        appointment: Appointment | Opened,
+        *,
+        now: datetime,
+        correlation_id: str,
+        **told: object,
+    ) -> None:
+        """As the event of the number that the row has counted up to."""
         event = envelope(
             source="appointment",
             name=name,
@@ -203,35 +223,6 @@ class Appointments:
             },
         )
         publish(self._session, Outbox, name=name, event=event)
-
-    def note(
-        self, what: str, appointment: Appointment | Booked, *, by: Caller, now: datetime
-    ) -> None:
-        """Add to the history what ``appointment`` is from now on, and who made it so."""
-        self._session.execute(_NOTE, {
-            "appointment_id": appointment.id,
-            "at": now,
-            "what": what,
-            "actor_role": by.role,
-            "actor_account": by.account,
-            "doctor_id": appointment.doctor_id,
-            "starts_at": appointment.starts_at,
-            "ends_at": appointment.ends_at,
-            "status": appointment.status,
-            "version": appointment.version,
-        })
-
-    def _insert(self, row: Mapping[str, Any]) -> int:
-        inserted: Any = self._session.execute(_BOOK, row)
-        return int(inserted.inserted_primary_key[0])
-
-    def _describe(self, appointment_id: int, description: str) -> None:
-        """What is sealed is bound to the id, which the row has now."""
-        sealed = vault_of(self._session).seal(
-            description, table=_ROWS.name, column="description_sealed", row=appointment_id
-        )
-        row = {"of_id": appointment_id, "description_sealed": sealed}
-        self._session.execute(_DESCRIBE, row)
 
     def _check_not_erased(self, patient_id: int) -> None:
         """Call after the row is there. An erasure first says that it is one, then looks for rows;

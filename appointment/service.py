@@ -17,8 +17,9 @@ from appointment.models import Answer, Appointment, AppointmentBase
 from appointment.offers import Offers
 from appointment.parties import Parties
 from appointment.records import Records
-from appointment.repository import Appointments, Booked
+from appointment.repository import Appointments
 from appointment.timetables import OutOfDate
+from config.encryption import Opened
 from config.health import database_answers
 from config.messaging.current_call import CurrentCall
 from config.messaging.peers import Peers
@@ -71,7 +72,7 @@ class AppointmentService:
         """
         wanted = load(_APPOINTMENT, appointment)
 
-        def decide(session: Session, inquiry: Inquiry) -> Booked:
+        def decide(session: Session, inquiry: Inquiry) -> Opened:
             parties = inquiry.parties(
                 session, patient_id=wanted["patient_id"], doctor_id=wanted["doctor_id"]
             )

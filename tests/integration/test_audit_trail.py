@@ -352,9 +352,9 @@ def test_no_more_wait_than_there_is_room_for(
         proxy.freeze()
         trail = Trail(proxy.uri, RING)
         with ThreadPoolExecutor(3) as pool:
-            waiting = [pool.submit(trail.record, entry(), seconds=SECONDS)]
+            waiting = [pool.submit(trail.record, entry(), seconds=10.0)]
             wait_until(lambda: trail._writer is not None and not trail._waiting)
-            waiting += [pool.submit(trail.record, entry(), seconds=SECONDS) for _ in range(2)]
+            waiting += [pool.submit(trail.record, entry(), seconds=10.0) for _ in range(2)]
             wait_until(lambda: len(trail._waiting) == 2)
             with pytest.raises(NotRecorded):
                 trail.record(entry(), seconds=SECONDS)

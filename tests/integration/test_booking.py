@@ -56,7 +56,7 @@ def wish(*, doctor: int, patient: int, start: datetime = NOON, minutes: int = 30
 
 def book(engine: Engine, fields: dict[str, Any]) -> int:
     return transactions(engine, OURS).run(
-        lambda session: Appointments(session).book(fields, now=NOW).id
+        lambda session: Appointments(session).book(fields, now=NOW, correlation_id="c").id
     )
 
 
@@ -220,6 +220,28 @@ def _check_no_overlap(engine: Engine, doctors: list[int]) -> None:
                 assert before.ends_at <= after.starts_at
 
 
+def test_what_was_booked_is_told_as_it_is_read_again(
+    appointment_engine: Engine, person: Iterator[int]
+) -> None:
+    def work(session: Session) -> None:
+        appointments = Appointments(session)
+        wanted = wish(doctor=next(person), patient=next(person))
+        booked = appointments.book(wanted, now=NOW, correlation_id="c")
+        assert vars(booked) == vars(appointments.get(booked.id))
+
+    transactions(appointment_engine, OURS).run(work)
+
+
+def test_who_books_has_told_of_it_by_the_number_that_the_row_counts(
+    appointment_engine: Engine, person: Iterator[int]
+) -> None:
+    booked = book(appointment_engine, wish(doctor=next(person), patient=next(person)))
+    with Session(appointment_engine) as session:
+        told = select(Outbox.name, Outbox.sequence).filter_by(subject=str(booked))
+        assert session.execute(told).all() == [("scheduled", 1)]
+        assert session.get_one(Appointment, booked).sequence == 1
+
+
 def test_an_event_is_stored_with_its_change_or_not_at_all(
     appointment_engine: Engine, person: Iterator[int]
 ) -> None:
@@ -227,8 +249,8 @@ def test_an_event_is_stored_with_its_change_or_not_at_all(
 
     def work(session: Session) -> None:
         appointments = Appointments(session)
-        booked = appointments.book(wish(doctor=next(person), patient=next(person)), now=NOW)
-        appointments.tell("scheduled", booked, now=NOW, correlation_id=correlation)
+        wanted = wish(doctor=next(person), patient=next(person))
+        appointments.book(wanted, now=NOW, correlation_id=correlation)
         session.flush()
         raise RuntimeError("the process died here")
 

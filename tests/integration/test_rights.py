@@ -430,7 +430,7 @@ def test_a_thousand_appointments_are_erased(clinic: Clinic, mark: str) -> None:
 
     with clinic.session("appointment") as session, session.begin():
         for number in range(1000):
-            Appointments(session).book(fields(number), now=utc_now())
+            Appointments(session).book(fields(number), now=utc_now(), correlation_id="c")
     event, began, worked = erase(clinic, patient), time.monotonic(), time.process_time()
     clinic.appointment_background().patient_erased(event)
     # A call's time, within which a transaction may be tried again, of the processor.
@@ -498,6 +498,7 @@ def test_a_booking_that_is_not_committed_when_the_erasure_comes_is_waited_for_an
                     "description": mark,
                 },
                 now=utc_now(),
+                correlation_id="c",
             ).id
             background = clinic.appointment_background()
             erasing = pool.submit(outcome, lambda: background.patient_erased(event))

@@ -64,7 +64,7 @@ def test_who_is_known_is_booked_with_nine_statements(book, statements):
     assert [brief(each) for each in statements] == [
         "SELECT known_patient", "SELECT checked_timetable", "SELECT appointment",
         "INSERT appointment", "SELECT erasure", "INSERT claim, many", "UPDATE appointment",
-        "INSERT history", "INSERT outbox",
+        "INSERT outbox", "INSERT history",
     ]
 
 
