@@ -19,7 +19,7 @@ from schemas.events import envelope
 from schemas.statuses import BOOKED, CANCELLED
 
 # Of the tables themselves, and made once: for these, all that the classes would add takes longer
-# than the database does.
+# than the database does. What is read by them sees nothing that is not flushed.
 _ROWS: Any = Appointment.__table__
 _HISTORY: Any = Change.__table__
 _ERASURES: Any = Erasure.__table__
@@ -50,6 +50,12 @@ class Appointments:
         if row is None:
             raise AppointmentNotFound(appointment_id)
         return opened(Appointment, row, vault=vault_of(self._session))
+
+    def check_there(self, appointment_id: int) -> None:
+        """:raises AppointmentNotFound:"""
+        wanted = select(_ROWS.c.id).where(_ROWS.c.id == appointment_id)
+        if self._session.scalar(wanted) is None:
+            raise AppointmentNotFound(appointment_id)
 
     def get_locked(self, appointment_id: int) -> Appointment:
         """To be changed, and nobody else changes it until this transaction ends.

@@ -165,8 +165,8 @@ class AppointmentService:
         wanted = load_id(appointment_id)
 
         def look(session: Session) -> dict[str, Any]:
-            found = Appointments(session).get(wanted)
-            return {"items": _lines(Records(session).history(found.id))}
+            Appointments(session).check_there(wanted)
+            return {"items": _lines(Records(session).history(wanted))}
 
         return self.store.read(look)
 

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from config.encryption import opened, vault_of
+from config.encryption import Opened, opened, vault_of
 from config.messaging.outbox_tables import publish
 from config.word_index import WordIndex
 from doctor.models import Doctor, DoctorWord, Outbox
@@ -20,7 +20,8 @@ from schemas.people import email_key, name_words, speciality_key
 TIMETABLE_CHANGES = ("schedule_changed", "time_off_changed")
 
 _ROWS: Any = Doctor.__table__
-# Made once: it takes longer than to send it.
+# Of the table itself, which sees nothing that is not flushed; and made once: that takes longer
+# than to send it.
 _BY_ID = select(_ROWS).where(_ROWS.c.id == bindparam("id"))
 
 
@@ -31,7 +32,7 @@ class Doctors:
         self._session = session
         self._names = WordIndex(session, DoctorWord, owner="doctor_id", purpose="name")
 
-    def get(self, doctor_id: int) -> Any:
+    def get(self, doctor_id: int) -> Opened:
         """To be read only.
 
         :raises DoctorNotFound: when there is no such doctor.
@@ -40,6 +41,11 @@ class Doctors:
         if row is None:
             raise DoctorNotFound(doctor_id)
         return opened(Doctor, row, vault=vault_of(self._session))
+
+    def check_there(self, doctor_id: int) -> None:
+        """:raises DoctorNotFound: when there is no such doctor."""
+        if self._session.scalar(select(Doctor.id).where(Doctor.id == doctor_id)) is None:
+            raise DoctorNotFound(doctor_id)
 
     def get_locked(self, doctor_id: int) -> Doctor:
         """To be changed, and nobody else changes it, or its timetable, until this transaction ends:

@@ -183,10 +183,10 @@ class DoctorService:
         wanted, fields, now = load_id(doctor_id), load(TimeOffSchema(), time_off), self.clock()
 
         def look(session: Session) -> dict[str, Any]:
-            doctor = Doctors(session).get(wanted)
-            meant = in_utc(fields, timezone=doctor.timezone)
-            Timetables(session).check_time_off(
-                doctor, starts_at=meant["starts_at"], ends_at=meant["ends_at"], now=now
+            timetables = Timetables(session)
+            meant = in_utc(fields, timezone=timetables.hours(wanted).timezone)
+            timetables.check_time_off(
+                wanted, starts_at=meant["starts_at"], ends_at=meant["ends_at"], now=now
             )
             return time_off_json({"id": None, **meant})
 
@@ -203,8 +203,9 @@ class DoctorService:
         wanted, query = load_id(doctor_id), load(PageSchema(), {"limit": limit, "after": after})
 
         def look(session: Session) -> dict[str, Any]:
+            Doctors(session).check_there(wanted)
             found = Timetables(session).times_off(
-                Doctors(session).get(wanted), after=query["after"], limit=query["limit"] + 1
+                wanted, after=query["after"], limit=query["limit"] + 1
             )
             return page_by_id(found, limit=query["limit"], told=time_off_json)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from config.encryption import Opened
 from doctor.models import Doctor
 from doctor.timetables import Hours
 from schemas.loading import load
@@ -16,7 +17,7 @@ _DOCTOR = DoctorSchema()
 _AVAILABILITY = AvailabilitySchema(exclude=("schedule",))
 
 
-def doctor_json(doctor: Doctor) -> dict[str, Any]:
+def doctor_json(doctor: Doctor | Opened) -> dict[str, Any]:
     return dict(_DOCTOR.dump(doctor))
 
 

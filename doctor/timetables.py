@@ -62,10 +62,10 @@ class Timetables:
         self._count(self._stored(doctor), doctor, now=now)
 
     def check_time_off(
-        self, doctor: Doctor, *, starts_at: datetime, ends_at: datetime, now: datetime
+        self, doctor_id: int, *, starts_at: datetime, ends_at: datetime, now: datetime
     ) -> None:
         """:raises InvalidInput: when it ends before it starts or is over, or they have too many."""
-        upcoming = select(func.count()).where(TimeOff.doctor_id == doctor.id, _to_come(now))
+        upcoming = select(func.count()).where(TimeOff.doctor_id == doctor_id, _to_come(now))
         check_time_off(
             starts_at=starts_at,
             ends_at=ends_at,
@@ -83,7 +83,7 @@ class Timetables:
         now: datetime,
     ) -> TimeOff:
         """:raises InvalidInput: as ``check_time_off``."""
-        self.check_time_off(doctor, starts_at=starts_at, ends_at=ends_at, now=now)
+        self.check_time_off(doctor.id, starts_at=starts_at, ends_at=ends_at, now=now)
         time_off = TimeOff(
             doctor_id=doctor.id, starts_at=starts_at, ends_at=ends_at, created_at=now
         )
@@ -102,9 +102,9 @@ class Timetables:
         self._session.delete(time_off)
         doctor.schedule_version += 1
 
-    def times_off(self, doctor: Doctor, *, after: int, limit: int) -> Sequence[TimeOff]:
+    def times_off(self, doctor_id: int, *, after: int, limit: int) -> Sequence[TimeOff]:
         """Those stored of the doctor, the ones that are over too, by id, above ``after``."""
-        mine = select(TimeOff).where(TimeOff.doctor_id == doctor.id, TimeOff.id > after)
+        mine = select(TimeOff).where(TimeOff.doctor_id == doctor_id, TimeOff.id > after)
         return self._session.scalars(mine.order_by(TimeOff.id).limit(limit)).all()
 
     def availability(self, doctor_id: int, *, now: datetime) -> dict[str, Any]:

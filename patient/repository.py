@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from config.encryption import SEALED, opened, vault_of
+from config.encryption import SEALED, Opened, opened, vault_of
 from config.messaging.outbox_tables import publish
 from config.word_index import WordIndex
 from patient.models import Outbox, Patient, PatientWord
@@ -17,7 +17,8 @@ from schemas.events import envelope
 from schemas.people import email_key, name_words
 
 _ROWS: Any = Patient.__table__
-# Made once: it takes longer than to send it.
+# Of the table itself, which sees nothing that is not flushed; and made once: that takes longer
+# than to send it.
 _BY_ID = select(_ROWS).where(_ROWS.c.id == bindparam("id"))
 
 
@@ -28,7 +29,7 @@ class Patients:
         self._session = session
         self._names = WordIndex(session, PatientWord, owner="patient_id", purpose="name")
 
-    def get(self, patient_id: int) -> Any:
+    def get(self, patient_id: int) -> Opened:
         """To be read only.
 
         :raises PatientNotFound: when there is no such patient, or not any more.

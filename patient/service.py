@@ -6,13 +6,14 @@ from nameko.dependency_providers import Config
 from sqlalchemy.orm import Session
 
 from config.answers import forget_answers_about
+from config.encryption import Opened
 from config.health import database_answers
 from config.messaging.current_call import CurrentCall
 from config.messaging.rpc import rpc
 from config.service_clock import Clock
 from config.service_database import Database
 from patient.domain import LONGEST_REASON, check_date_of_birth, check_may_be_erased
-from patient.models import Answer, Patient, PatientBase
+from patient.models import Answer, PatientBase
 from patient.repository import Patients
 from schemas import errors
 from schemas.fields import as_instant
@@ -196,7 +197,7 @@ def _dump(patient: object) -> dict[str, Any]:
     return _PATIENT.dump(patient)
 
 
-def _dump_hold(patient: Patient) -> dict[str, Any] | None:
+def _dump_hold(patient: Opened) -> dict[str, Any] | None:
     if patient.held_since is None:
         return None
     return {"reason": patient.hold_reason, "since": as_instant(patient.held_since)}

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from appointment.models import Appointment
 from appointment.repository import Appointments
+from config.encryption import Unreadable
 from config.messaging.caller import Caller
 from schemas.errors import (
     AppointmentNotFound,
@@ -337,6 +339,19 @@ def test_an_export_has_the_history_of_each(practice: Practice) -> None:
         assert history == practice.appointments().history(each["id"])["items"]
         assert each == practice.appointments().get(each["id"])
     assert [line["what"] for line in history] == ["scheduled", "cancelled"]
+
+
+def test_the_history_is_told_of_an_appointment_whose_description_does_not_open(
+    practice: Practice, booked: int
+) -> None:
+    with practice.session() as session, session.begin():
+        session.get_one(Appointment, booked).description_sealed = b"spoilt"
+    (line,) = practice.appointments().history(booked)["items"]
+    assert line["what"] == "scheduled"
+    with pytest.raises(Unreadable):
+        practice.appointments().get(booked)
+    with pytest.raises(AppointmentNotFound):
+        practice.appointments().history(NEVER)
 
 
 def test_whom_a_doctor_has_met_is_whom_they_did_not_cancel(

@@ -9,10 +9,11 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, select, update
 from sqlalchemy.engine import URL
 
-from doctor.models import Outbox, Schedule, TimeOff
+from config.encryption import Unreadable
+from doctor.models import Doctor, Outbox, Schedule, TimeOff
 from doctor.service import DoctorService
 from schemas import errors
 from schemas.fields import as_instant
@@ -402,6 +403,18 @@ def test_time_off_without_an_offset_is_local_to_the_doctor(
     # The clocks go forward that night.
     assert (added["start"], added["end"]) == ("2027-03-27T23:00:00Z", "2027-03-28T02:00:00Z")
     assert added["reason"] is None
+
+
+def test_times_off_are_told_of_a_doctor_whose_phone_number_does_not_open(
+    doctors: DoctorService, engine: Engine, garrett: int
+) -> None:
+    with engine.begin() as connection:
+        spoilt = update(Doctor).where(Doctor.id == garrett).values(phone_sealed=b"spoilt")
+        connection.execute(spoilt)
+    assert doctors.find_time_off(garrett)["items"] == []
+    assert doctors.preview_time_off(garrett, EASTER) == {"id": None, **EASTER}
+    with pytest.raises(Unreadable):
+        doctors.get(garrett)
 
 
 @pytest.mark.parametrize("act", ["add_time_off", "preview_time_off"])
