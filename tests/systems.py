@@ -1,9 +1,7 @@
 """Running systems to test against: the embedded one, and the real stack, each in own processes."""
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +17,7 @@ from config.die_with_parent import tied
 from config.environments import environment_of, kept_values
 from config.keys import fresh
 from config.programs import catalogue
+from config.servers.process import free_ports
 from config.settings import KEYS
 from tests.waiting import PATIENCE
 
@@ -109,15 +108,8 @@ def for_this_worker(ports: range) -> range:
 
 def free_port() -> int:
     """A port that is free now, below those of private servers and of outgoing connections."""
-    ports = for_this_worker(range(10000, 20000))
-    for port in random.sample(ports, len(ports)):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError(f"no free port in {ports}")
+    [port] = free_ports(1, among=for_this_worker(range(10000, 20000)))
+    return port
 
 
 def plain_environ(**settings: str) -> dict[str, str]:

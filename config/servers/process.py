@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -17,6 +18,7 @@ from config.die_with_parent import tied
 # From 32768 on the kernel gives ports to outgoing connections: one of those could take
 # ours between the look and the start.
 PORTS = range(20000, 32768)
+_handed_out: deque[int] = deque(maxlen=200)
 _STOP_GRACE = 20.0
 _ASK_EVERY = 2.0
 
@@ -86,14 +88,20 @@ def tail(log: Path, *, lines: int = 15) -> str:
     return "\n".join(text.splitlines()[-lines:]) or "(the log is empty)"
 
 
-def free_ports(count: int) -> list[int]:
-    candidates = random.sample(PORTS, 500)  # nosec B311 # ports are no secret
-    found = list(islice(filter(_is_free, candidates), count))
+def free_ports(count: int, *, among: range | None = None) -> list[int]:
+    """On which nobody listens, and not handed out lately: who has one may not listen yet."""
+    ports = among or PORTS
+    candidates = (
+        port for port in random.sample(ports, len(ports))  # nosec B311 # ports are no secret
+        if port not in _handed_out and _is_free(port)
+    )
+    found = list(islice(candidates, count))
     if len(found) < count:
         raise ServerFailed(
-            f"Found no {count} free ports between {PORTS.start} and {PORTS.stop} on 127.0.0.1. "
+            f"Found no {count} free ports between {ports.start} and {ports.stop} on 127.0.0.1. "
             "End what listens there, then start again."
         )
+    _handed_out.extend(found)
     return found
 
 

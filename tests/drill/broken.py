@@ -82,11 +82,11 @@ def slow_commits() -> None:
     """No fault: transactions commit in another order than they number their rows."""
     import random
 
-    from sqlalchemy import event
-    from sqlalchemy.orm import Session
+    from sqlalchemy import Engine, event
 
-    @event.listens_for(Session, "before_commit")
-    def wait(session: Any) -> None:
+    # Of the connection: when a session commits, the rows that it numbers may not be written yet.
+    @event.listens_for(Engine, "commit")
+    def wait(connection: Any) -> None:
         eventlet.sleep(random.uniform(0, 0.5))
 
 

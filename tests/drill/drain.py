@@ -20,7 +20,7 @@ def drained(stage: Stage) -> bool:
         waiting = any(
             each.messages for each in stage.broker.depths() if each.queue != DEAD_LETTERS
         )
-        if waiting or any(_count(stage, name, unpublished=True) for name in OUTBOXES):
+        if waiting or not published(stage):
             return False
         if not stage.supervisor.of(WITNESS):
             return True
@@ -32,6 +32,11 @@ def drained(stage: Stage) -> bool:
         return counted >= events
     except (httpx.HTTPError, DBAPIError):
         return False
+
+
+def published(stage: Stage) -> bool:
+    """No event waits in an outbox."""
+    return not any(_count(stage, name, unpublished=True) for name in OUTBOXES)
 
 
 def _count(stage: Stage, name: str, *, unpublished: bool = False) -> int:

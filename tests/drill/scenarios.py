@@ -12,7 +12,7 @@ import httpx
 from sqlalchemy import Connection, text
 
 from tests.drill.checker import CLINIC_CHECK, EFFECTS, LATE
-from tests.drill.drain import drained
+from tests.drill.drain import drained, published
 from tests.drill.evidence import Evidence
 from tests.drill.faults.broker import events_twice
 from tests.drill.history import History, now
@@ -52,7 +52,10 @@ class Scenarios:
         )
 
     def many_at_once(self) -> None:
-        """Bookings side by side, again and again."""
+        """Bookings side by side, again and again, while a relay is at work."""
+        self._book_any()
+        # Not before the turn of a relay that was killed is over.
+        assert self.stage.wait(lambda: published(self.stage), seconds=30, every=0.2)
         for _ in range(3):
             self._together(lambda client: client.booking())
 
