@@ -165,7 +165,7 @@ settings = real_settings(keys=())
 assert ssl.create_default_context().get_ca_certs()
 for ask in (
     lambda: redis_client(settings.redis_url, settings.tls_ca_file).ping(),
-    lambda: open_connection(settings.amqp_uri, seconds=PATIENCE, ca_file=settings.tls_ca_file),
+    lambda: open_connection(settings.amqp_uri, seconds=10, ca_file=settings.tls_ca_file),
 ):
     try:
         ask()
