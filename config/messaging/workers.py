@@ -11,6 +11,8 @@ import eventlet
 from eventlet.greenpool import GreenPool
 from eventlet.hubs import get_hub
 
+Task = tuple[Callable[..., None], tuple[Any, ...]]
+
 
 class Workers(GreenPool):
     def __init__(self, size: int) -> None:
@@ -29,13 +31,14 @@ class Workers(GreenPool):
             worker = self._resting.pop()
             get_hub().schedule_call_global(0, worker.switch, (work, arguments))
         else:
-            worker = eventlet.spawn(self._work, work, arguments)
+            # Handed over, not passed: what a thread is begun with is kept until it ends.
+            worker = eventlet.spawn(self._work, [(work, arguments)])
             worker.link(self._ended)
         self.coroutines_running.add(worker)
         return worker
 
-    def _work(self, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        me = eventlet.getcurrent()
+    def _work(self, first: list[Task]) -> None:
+        me, (work, arguments) = eventlet.getcurrent(), first.pop()
         while True:
             # What one call sets, the next is not to find.
             Context().run(work, *arguments)

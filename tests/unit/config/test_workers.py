@@ -1,6 +1,7 @@
 """Green threads that are used again: as many as may be, each call by itself."""
 
 from contextvars import ContextVar
+from weakref import ref
 
 import eventlet
 import pytest
@@ -35,6 +36,19 @@ def test_a_call_finds_nothing_that_the_one_before_has_set(workers):
         workers.begin(tell, text)
         eventlet.sleep(0)
     assert seen == ["nothing", "nothing"]
+
+
+@pytest.mark.parametrize("uses", [1, 2], ids=["new", "used before"])
+def test_nothing_is_left_of_a_call_that_is_over(workers, uses):
+    for _ in range(uses - 1):
+        workers.begin(lambda: None)
+        eventlet.sleep(0)
+    message = type("Message", (), {})()
+    kept = ref(message)
+    workers.begin(lambda message: None, message)
+    del message
+    eventlet.sleep(0)
+    assert kept() is None
 
 
 def test_no_more_are_at_work_than_may_be_and_who_waits_comes_next(workers):
