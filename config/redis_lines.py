@@ -76,7 +76,9 @@ class RedisLines:
         try:
             asked.told.acquire()
         except BaseException:
-            # Ended while it waited, perhaps just when it was to lead.
+            # Ended while it waited, perhaps just when it was to lead. Nor is it put back if it is
+            # on its way: it would be made the one that leads, and all others wait for it for ever.
+            asked.answers = []
             self._pass_on(asked)
             raise
 

@@ -199,7 +199,7 @@ def test_what_cannot_be_written_concerns_nobody_else(lines: RedisLines) -> None:
     assert asked(lines, b"a") == [b"a"]
 
 
-ENDED = """
+ABOARD = """
 from gevent import monkey; monkey.patch_all()
 import gevent
 from types import SimpleNamespace
@@ -213,18 +213,30 @@ crowd = [gevent.spawn(asked, lines, word) for word in (b"a", b"b", b"c")]
 while not server.trips: gevent.sleep(0)
 others = [gevent.spawn(asked, lines, word) for word in (b"d", b"e", b"f")]
 while len(lines._waiting) < 3: gevent.sleep(0)
-others[0].kill()
+"""
+TOLD = """
 server.answering.set()
 gevent.joinall([*crowd, *others], timeout=10)
-print([each.value for each in (*crowd, others[1], others[2])])
+print([each.value for each in (*crowd, *others) if isinstance(each.value, list)])
 """
 
 
-def test_one_that_is_ended_while_it_waits_keeps_nobody_waiting() -> None:
-    argv = [sys.executable, "-c", ENDED]
-    ended = subprocess.run(argv, capture_output=True, text=True, timeout=60)
-    words = [[b"a"], [b"b"], [b"c"], [b"e"], [b"f"]]
-    assert ended.stdout.splitlines()[:1] == [str(words)], ended.stderr
+@pytest.mark.parametrize(
+    ("ended", "left"),
+    [
+        (["others[0]"], [b"a", b"b", b"c", b"e", b"f"]),
+        # Who travels for it is ended then, too: nobody is to take its place.
+        (["crowd[1]", "crowd[0]"], [b"c", b"d", b"e", b"f"]),
+    ],
+    ids=["the next to lead", "one aboard, then who leads"],
+)
+def test_one_that_is_ended_while_it_waits_keeps_nobody_waiting(
+    ended: list[str], left: list[bytes]
+) -> None:
+    kills = "".join(f"{each}.kill()\n" for each in ended)
+    argv = [sys.executable, "-c", ABOARD + kills + TOLD]
+    told = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert told.stdout.splitlines()[:1] == [str([[each] for each in left])], told.stderr
 
 
 def test_one_that_is_ended_before_it_leaves_leaves_nothing_behind(
