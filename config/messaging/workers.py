@@ -15,6 +15,9 @@ Task = tuple[Callable[..., None], tuple[Any, ...]]
 
 
 class Workers(GreenPool):
+    # Sent when none is at work, nor waits to be.
+    no_coros_running: Any
+
     def __init__(self, size: int) -> None:
         super().__init__(size)
         self._resting: list[Any] = []
@@ -25,7 +28,8 @@ class Workers(GreenPool):
         :return: its thread, to be killed while it is at it.
         """
         self.sem.acquire()
-        if not self.coroutines_running:
+        # Not whenever none is at work: while there are some to come, all are still waited for.
+        if self.no_coros_running.ready():
             self.no_coros_running = eventlet.Event()
         if self._resting:
             worker = self._resting.pop()

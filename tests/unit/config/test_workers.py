@@ -76,6 +76,18 @@ def test_who_waits_for_all_leaves_no_thread_behind(workers):
     assert all(thread.dead for thread in threads)
 
 
+def test_who_waits_for_all_waits_for_those_too_that_have_yet_to_begin():
+    workers, over, done = Workers(1), Event(), []
+    workers.begin(over.wait)
+    eventlet.spawn(workers.begin, done.append, "next")
+    waits = eventlet.spawn(workers.waitall)
+    eventlet.sleep(0)
+    over.send()
+    with eventlet.Timeout(5):
+        waits.wait()
+    assert done == ["next"] and workers.free() == 1
+
+
 @pytest.mark.parametrize("uses", [1, 2], ids=["new", "used before"])
 def test_one_that_is_killed_at_its_work_makes_room_for_another(workers, uses):
     for _ in range(uses - 1):
