@@ -24,6 +24,7 @@ from config.messaging.outbox import OutboxRelay
 from config.messaging.relay import Relay
 from config.migration import upgrade
 from config.programs import catalogue
+from config.service_database import Database
 from patient.models import Answer, Outbox, PatientBase, RelayTurn
 from schemas import errors
 from tests.e2e.gateways import own_databases
@@ -163,6 +164,36 @@ def test_no_connection_locks_what_lies_between_rows(address: str, alone: bool) -
         shown = connection.execute(text("SHOW VARIABLES LIKE '%x_isolation'")).all()
         shown += connection.execute(text("SHOW VARIABLES LIKE 'transaction_isolation'")).all()
     assert {level for _, level in shown} == {"READ-COMMITTED"}
+    engine.dispose()
+
+
+def test_a_service_reads_by_statements_and_changes_in_transactions_both_connected_before(
+    address: str,
+) -> None:
+    config = {
+        "AMQP_URI": "", "TLS_CA_FILE": None, "DB_URIS": {"patient:PatientBase": address},
+        "DATABASES": {"patient:PatientBase": "patient"}, "CALL_SECONDS": PATIENCE,
+        "DATA_KEYS": OURS.data_keys, "INDEX_KEYS": OURS.index_keys,
+    }
+    container = Mock(config=config, service_name="patient", max_workers=1, shared_extensions={})
+    database = Database(PatientBase, answers=Answer, errors=errors).bind(container, "store")
+    database.setup()
+    pools = [database.engine.pool, database.reading.pool]
+    assert [pool.checkedin() for pool in pools] == [1, 1]  # type: ignore[attr-defined]
+    store, shown = database.get_dependency(Mock(data={})), text("SELECT @@autocommit")
+    assert store.read(lambda session: session.scalar(shown)) == 1
+    assert store.transact(lambda session: session.scalar(shown)) == 0
+    database.stop()
+    assert database.reading.pool.checkedin() == 0  # type: ignore[attr-defined]
+
+
+def test_the_connection_that_was_used_last_is_used_next(address: str) -> None:
+    engine, number = connect(address, pool_size=2), text("SELECT CONNECTION_ID()")
+    with engine.connect() as last, engine.connect() as other:
+        other.execute(number)
+        told = last.scalar(number)
+    with engine.connect() as used:
+        assert used.scalar(number) == told
     engine.dispose()
 
 
