@@ -95,13 +95,16 @@ class QueueConsumer(StockQueueConsumer):
     def consume(self, limit: Any = None, timeout: Any = None, safety_interval: float = 1.0,
                 **kwargs: Any) -> Iterator[None]:
         with self.consumer_context(**kwargs) as (connection, _, _):
+            # Of this connection: after a write that failed, kombu's own would connect again without
+            # a word, and without anything that is consumed.
+            driver, transport = connection.connection, connection.transport
             self.consuming = True
             try:
                 while not self.should_stop:
                     try:
-                        connection.drain_events(timeout=safety_interval)
+                        transport.drain_events(driver, timeout=safety_interval)
                     except socket.timeout:
-                        connection.heartbeat_check()
+                        transport.heartbeat_check(driver)
                     else:
                         yield
             except BROKEN as broken:

@@ -1,6 +1,7 @@
 """What comes in is taken for providers that are still there, and for no other."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import eventlet
 import pytest
 from eventlet import GreenPool
+from kombu import Connection
 
 from config.messaging.consumer import QueueConsumer
 from tests.waiting import PATIENCE
@@ -149,3 +151,29 @@ def test_the_consumer_waits_for_no_place_of_a_worker(
     assert not gives_way(partial(hand_over, "third"))
     wait_for(lambda: len(spawning.begun) == 3)
     assert spawning.begun == ["first", "second", "third"]
+
+
+def test_a_connection_that_a_writer_found_broken_is_given_up_and_not_replaced_in_silence(
+    consumer: QueueConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new one would consume nothing, and look well."""
+    read_from: list[Any] = []
+    with Connection("memory://") as connection:
+        transport = connection.transport
+        monkeypatch.setattr(transport, "establish_connection", object)
+        first = connection.connection
+
+        def drain_events(driver: Any, **_: Any) -> None:
+            read_from.append(driver)
+            if len(read_from) > 1:
+                raise ConnectionResetError
+            # As py-amqp says it once a write has failed.
+            monkeypatch.setattr(transport, "verify_connection", lambda _: False)
+
+        monkeypatch.setattr(transport, "drain_events", drain_events)
+        monkeypatch.setattr(
+            consumer, "consumer_context", lambda: nullcontext((connection, None, None))
+        )
+        with pytest.raises(ConnectionResetError):
+            list(consumer.consume())
+    assert [driver is first for driver in read_from] == [True, True]
