@@ -20,6 +20,7 @@ from gateway.models import Account
 from schemas.accounts import PATIENT
 from tests.broker_proxy import broker_proxy
 from tests.contract.house import BACKGROUND, House, erased, wait_for
+from tests.waiting import wait_for_a_lock
 
 
 def book(house: House, patient: int) -> int:
@@ -197,7 +198,7 @@ def test_a_handler_that_loses_the_broker_while_it_works_stays_up_and_acts_once(
             with house.session("appointment") as holding:
                 holding.scalar(select(Appointment).filter_by(id=booked).with_for_update())
                 house.publish(erased(15))
-                wait_for(lambda: house.queue("appointment-background").message_count == 0)
+                wait_for_a_lock(holding.get_bind())
                 proxy.cut()
             # Done with nobody there to tell it to.
             wait_for(lambda: status_of(house, booked) == (CANCELLED, "(erased)"))
@@ -220,7 +221,7 @@ def test_a_process_that_is_killed_between_its_effect_and_the_acknowledgement_act
             with house.session("appointment") as holding:
                 holding.scalar(select(Appointment).filter_by(id=booked).with_for_update())
                 house.publish(event)
-                wait_for(lambda: house.queue("appointment-background").message_count == 0)
+                wait_for_a_lock(holding.get_bind())
                 proxy.cut()
             wait_for(lambda: status_of(house, booked) == (CANCELLED, "(erased)"))
             process.kill()

@@ -40,7 +40,7 @@ from tests.integration.clinic import DATABASES, Clinic
 from tests.integration.databases import empty, migrated
 from tests.integration.people import doctor, word
 from tests.vaults import vault_for
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, wait_for_a_lock
 
 NEVER = 2**62
 
@@ -455,23 +455,6 @@ on_mariadb = pytest.mark.parametrize("urls", ["mariadb"], indirect=True)
 def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(4) as pool:
         yield pool
-
-
-def wait_for_a_lock(engine: Engine, *, seconds: float = PATIENCE) -> None:
-    """Until some transaction in this database waits for another."""
-    waiting = text(
-        "SELECT COUNT(*) FROM information_schema.innodb_trx AS trx"
-        " JOIN information_schema.processlist AS client ON client.id = trx.trx_mysql_thread_id"
-        " WHERE trx.trx_state = 'LOCK WAIT' AND client.db = DATABASE()"
-    )
-    until = time.monotonic() + seconds
-    while True:
-        with engine.connect() as connection:
-            if connection.scalar(waiting):
-                return
-        assert time.monotonic() < until, "nobody waits"
-        # The server answers from memory to who asks again within a tenth of a second.
-        time.sleep(0.15)
 
 
 def outcome(work: Callable[[], Any]) -> str:
